@@ -1,0 +1,1 @@
+"""Deep clustering in JAX: learn a representation and the clusters in it together."""

@@ -1,0 +1,164 @@
+"""What a run is: frozen dataclasses with a default and one line of help per field. Imports neither jax nor flax.
+
+The command line, `get_params` of the estimators, the presets and the `config.json` of a saved run are all made from
+these fields, so an option exists in exactly one place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+def opt(default: Any, help: str) -> Any:
+    """A dataclass field with its line of help."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One optax optimizer and its learning-rate schedule."""
+
+    name: str = opt("adam", "any optimizer of optax by its name there: adam, sgd, rmsprop, adamw, ...")
+    learning_rate: float = opt(1e-3, "learning rate of the first step")
+    momentum: float | None = opt(None, "momentum, for the optimizers that have one (sgd, rmsprop)")
+    schedule: Literal["constant", "step", "exponential", "cosine"] = opt("constant", "how the learning rate falls")
+    decay: float = opt(0.1, "factor of the step and exponential schedules; final fraction of the cosine one")
+    decay_every: int = opt(100, "epochs from one factor to the next (step, exponential)")
+
+
+@dataclass(frozen=True)
+class Network:
+    """The fully connected autoencoder d-hidden-code-reversed(hidden)-d."""
+
+    hidden: tuple[int, ...] = opt((500, 500, 2000), "widths of the encoder's hidden layers; the decoder mirrors them")
+    code_size: int = opt(10, "width of the code")
+    activation: str = opt("relu", "of the hidden layers: relu, gelu, elu, leaky_relu, selu, silu, tanh, sigmoid, ...")
+    code_activation: str = opt("linear", "of the code layer")
+    output: Literal["linear", "sigmoid"] = opt("linear", "linear: squared error; sigmoid: binary cross-entropy")
+    initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, normal_001")
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How the autoencoder learns to reconstruct before there are clusters."""
+
+    epochs: int = opt(100, "passes over the training rows, end to end")
+    layerwise_epochs: int = opt(0, "passes for each layer of a stacked denoising autoencoder, before end to end")
+    dropout: float = opt(0.0, "part of every layer's input dropped while pretraining")
+    finetune_epochs: int = opt(0, "further passes without dropout")
+    validation: float = opt(0.0, "part of the rows held out to watch the loss")
+    keep_best: bool = opt(False, "end with the weights of the best epoch by validation (else training) loss")
+    patience: int | None = opt(None, "stop after so many epochs without a better loss")
+    warm_start: str | None = opt(None, "a saved model or run folder whose network to start from")
+    optimizer: Optimizer = Optimizer()
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How network and clusters are refined together."""
+
+    steps: int = opt(8000, "at most so many steps")
+    refresh_every: int | None = opt(None, "steps between refreshes of the targets; default: the larger of 140 and "
+                                          "one epoch")
+    tolerance: float = opt(0.001, "stop when a smaller part of the rows changes its cluster between two refreshes")
+    freeze: Literal["none", "encoder", "decoder"] = opt("none", "part of the network that stays as pretrained")
+    optimizer: Optimizer = Optimizer(name="sgd", learning_rate=0.01, momentum=0.9)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that decides what is trained, apart from data, method and seeds."""
+
+    scaling: Literal["power", "range", "symmetric", "standard", "none"] = opt(
+        "power", "of the input. power: one factor, so that |x|²/d is 1 on average (DEC section 4); range: to [0, 1]; "
+                 "symmetric: to [-1, 1]; standard: each column to mean 0 and variance 1")
+    batch_size: int = opt(256, "rows a step")
+    dtype: Literal["float32", "bfloat16"] = opt("float32", "of the network's activations; weights and losses stay "
+                                                           "float32")
+    network: Network = Network()
+    pretraining: Pretraining = Pretraining()
+    refinement: Refinement = Refinement()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the command line: a method on a data set over several seeds."""
+
+    method: str = opt("dec", "see `dec methods`")
+    data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to .npy or .npz")
+    options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
+    n_clusters: int | None = opt(None, "default: the number of classes, where the data set has labels")
+    seeds: int = opt(1, "how many seeds to train")
+    seed: int = opt(0, "the first of them")
+    limit: int | None = opt(None, "work on a fixed uniform sample of so many rows")
+    pretrain_on: str | None = opt(None, "another data set to pretrain on; --data is then its validation set")
+    model: Model = Model()
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The nested plain dictionary of a config, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
+    """The inverse of `to_dict`: nested dictionaries to a checked config; absent fields keep their defaults.
+
+    Raises:
+      ValueError: for an unknown field (naming the nearest one) or a value of the wrong type.
+    """
+    return replace(cls(), values, where)
+
+
+def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
+    """`config` with the fields in the nested dictionary `values` replaced, each checked against its annotation."""
+    hints = typing.get_type_hints(type(config))
+    changes = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise ValueError(unknown("option", where + name, [where + known for known in hints]))
+        current = getattr(config, name)
+        if dataclasses.is_dataclass(current) and isinstance(value, dict):
+            changes[name] = replace(current, value, f"{where}{name}.")
+        else:
+            changes[name] = checked(value, hints[name], where + name)
+    return dataclasses.replace(config, **changes)
+
+
+def checked(value: Any, hint: Any, name: str) -> Any:
+    """`value` as the type `hint` asks (an int where a float is wanted, a list for a tuple), or a ValueError."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return checked(value, next(a for a in args if a is not type(None)), name)
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, args))}")
+        return value
+    if origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(checked(v, args[0], name) for v in value)
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif hint is Any or (isinstance(value, origin or hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    raise ValueError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
+
+
+def unknown(what: str, name: str, known: list[str]) -> str:
+    """The message for a name that does not exist, with the nearest spelling of one that does."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"Unknown {what} {name!r}.{hint} Known: {', '.join(sorted(known))}."
+
+
+def digest(*parts: Any) -> str:
+    """A short stable hash of JSON-able values; it names caches."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]

@@ -1,0 +1,65 @@
+"""The contract of a method: a few pure functions in a tuple. The engine does everything else.
+
+Shapes: n rows, b rows of a batch, k clusters, d code width. None of the functions sees the seeds axis, a device, an
+optimizer or a label; the engine lifts them over seeds, differentiates `loss`, and calls `refresh` on a schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+
+class Head(NamedTuple):
+    """What a method learns besides the network."""
+
+    params: PyTree  # the optimizer's
+    state: PyTree = ()  # not the optimizer's
+
+
+class Clock(NamedTuple):
+    """Where training is, as traced scalars, for schedules inside a loss."""
+
+    step: Int[Array, ""]
+    epoch: Float[Array, ""]
+    fraction: Float[Array, ""]  # of the longest possible run, 0 to 1
+
+
+class View(NamedTuple):
+    """The rows a method starts from: all of them, or a fixed uniform sample of a very large set."""
+
+    codes: Float[Array, "m d"]
+    weight: Float[Array, " m"]  # 0 for padding
+
+
+class Batch(NamedTuple):
+    """One step's rows, scaled."""
+
+    x: Float[Array, "b ..."]
+    rows: PyTree  # these rows of what the last refresh computed for all rows
+    stats: PyTree  # what the last refresh summed over all rows
+    weight: Float[Array, " b"]  # 0 for padding
+    key: Key[Array, ""]
+
+
+class Method(NamedTuple):
+    """A deep clustering method; see `dec/methods/idec.py` for a whole one.
+
+    init: (key, view, k) -> Head, the initial clusters in the pretrained codes.
+    assign: (head, codes [n, d]) -> log_q [n, k], log soft assignments; -1e30 stands for a cluster that is out.
+    loss: (net, head, batch, clock) -> {term: [b] or []}; the engine averages over rows and sums the terms. None for a
+      method that ends with `init`.
+    refresh: (head, codes [c, d], weight [c]) -> (rows [c, ...], stats), every `refresh_every` steps over all the data:
+      rows are concatenated over chunks, stats are added; both reach `loss` in its batch.
+    on: what is clustered: the codes of a pretrained network, or the scaled input itself (no network is trained).
+    """
+
+    init: Callable[..., Head]
+    assign: Callable[..., Float[Array, "n k"]]
+    loss: Callable[..., dict[str, Array]] | None = None
+    refresh: Callable[..., tuple[PyTree, PyTree]] | None = None
+    on: Literal["codes", "input"] = "codes"
+
+
