@@ -1,1 +1,45 @@
-"""One file per deep clustering method, each a factory of a `Method` (see base.py); nothing about loops, seeds or devices."""
+"""One file per method, each a factory of a `Method` (see base.py); nothing about loops, seeds or devices.
+
+To add a method, write its file and its line in `METHODS`: by that alone the estimators, the command line, the contract
+tests and the benchmark tables have it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from dec.config import unknown
+from dec.methods.base import Method
+from dec.methods.dec import dec
+from dec.methods.idec import idec
+from dec.methods.kmeans import ae_kmeans, kmeans
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "kmeans": kmeans,
+    "ae+kmeans": ae_kmeans,
+    "dec": dec,
+    "idec": idec,
+}
+
+
+def factory(name: str) -> Callable[..., Method]:
+    """The factory of a registered method.
+
+    Raises:
+      ValueError: for an unknown name, with the nearest one.
+    """
+    if name not in METHODS:
+        raise ValueError(unknown("method", name, list(METHODS)))
+    return METHODS[name]
+
+
+@functools.cache
+def _cached(name: str, options: tuple[tuple[str, Any], ...]) -> Method:
+    return factory(name)(**dict(options))
+
+
+def make(name: str, options: dict[str, Any] | None = None) -> Method:
+    """The method with its options; equal options give the same object, so that compiled programs are reused."""
+    return _cached(name, tuple(sorted((options or {}).items())))

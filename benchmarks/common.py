@@ -1,0 +1,113 @@
+"""What the benchmark scripts share: thread limits, blocking timers, spreads, and the JSON they write.
+
+Imports jax only inside functions, so that a script can limit its threads first and answers `--help` at once.
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scikit-learn")
+
+
+def limit_threads(threads: int) -> None:
+    """Give this process, and those it starts, `threads` CPU threads. Call it before jax is imported."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    for name in ("NPROC", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def timed(function: Callable, *args: Any) -> tuple[float, Any]:
+    """Seconds of `function(*args)` until every array it returns is ready, and what it returned."""
+    import jax
+
+    start = time.perf_counter()
+    result = jax.block_until_ready(function(*args))
+    return time.perf_counter() - start, result
+
+
+def compiled(function: Callable, *args: Any, **jit: Any) -> tuple[float, Callable]:
+    """Seconds to trace and compile `function` for `args`, and the compiled function."""
+    import jax
+
+    start = time.perf_counter()
+    program = jax.jit(function, **jit).lower(*args).compile()
+    return time.perf_counter() - start, program
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Median, extremes and number of repeated measurements."""
+    values = list(values)
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def show(values: dict[str, float] | None, unit: str = "", digits: int = 2) -> str:
+    """A spread as a table cell: the median, with the extremes beside it."""
+    if values is None:
+        return "not yet run"
+    return f"{values['median']:.{digits}f}{unit} ({values['min']:.{digits}f} to {values['max']:.{digits}f})"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, device, CPU, date and commit, for the JSON of every benchmark."""
+    import jax
+
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = None
+    device = jax.devices()[0]
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--", "dec", "benchmarks")),
+        "versions": versions,
+        "device": f"{device.platform}: {device.device_kind}",
+        "devices": jax.device_count(),
+        "cpu": cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "cpu_threads_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
+def git(*args: str) -> str | None:
+    try:
+        return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def write_json(path: str | os.PathLike | None, result: dict[str, Any]) -> None:
+    """Write `result` with the environment beside it; no path, no file."""
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(environment() | result, indent=1) + "\n")

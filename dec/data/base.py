@@ -1,0 +1,133 @@
+"""The `Dataset`, and the checks that every reader puts its arrays through."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows to cluster, in the dtype they are stored in; labels serve evaluation only."""
+
+    name: str
+    x: np.ndarray  # [n, ...] uint8 for images and small integers, float32 for the rest
+    y: np.ndarray | None = None  # [n] int32, codes 0..c-1
+    classes: tuple[str, ...] = ()  # the c original labels
+    source: str = ""  # one line: what this is, with its split and number of rows
+
+    @property
+    def n_classes(self) -> int | None:
+        """The number of classes, None without labels."""
+        return None if self.y is None else len(self.classes)
+
+    @cached_property
+    def digest(self) -> str:
+        """A short hash of dtype, shape and bytes of `x`; it names caches."""
+        sha = hashlib.sha256(f"{self.x.dtype.str} {self.x.shape} ".encode())
+        sha.update(np.ascontiguousarray(self.x).reshape(-1).view(np.uint8))
+        return sha.hexdigest()[:20]
+
+    def sample(self, limit: int | None, seed: int = 0) -> Dataset:
+        """A uniform sample of `limit` rows without replacement, in their original order.
+
+        The same `seed` gives the same rows; None, or a limit of n or more, gives the data set itself.
+
+        Raises:
+          ValueError: `limit` below 1.
+        """
+        n = len(self.x)
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit={limit} leaves no rows; give at least 1, or None for all {n}")
+        if limit is None or limit >= n:
+            return self
+        rows = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
+        source = f"{self.source}; a uniform sample of {limit} of them (seed {seed})"
+        return replace(self, x=self.x[rows], y=None if self.y is None else self.y[rows], source=source)
+
+
+def data_dir() -> Path | None:
+    """$DEC_DATA, the folder with the data sets; None where it is not set."""
+    value = os.environ.get("DEC_DATA")
+    return Path(value).expanduser() if value else None
+
+
+def cache_dir() -> Path:
+    """$DEC_CACHE, the folder for what can be computed again; by default ~/.cache/dec. It may not exist yet."""
+    return Path(os.environ.get("DEC_CACHE") or "~/.cache/dec").expanduser()
+
+
+def row_blocks(x: np.ndarray, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of `x` [n, ...] in order, as (first row, [rows, d] of `dtype`), with about a million values each.
+
+    Only one block at a time is converted, so a large uint8 array never exists as floats.
+    """
+    step = max(1, 2**20 // max(1, x[:1].size))
+    for start in range(0, len(x), step):
+        block = x[start:start + step]
+        yield start, block.reshape(len(block), -1).astype(dtype)
+
+
+def check_rows(x: np.ndarray, name: str) -> None:
+    """That `x` is a non-empty numeric array [n, ...] of values that are finite in float32.
+
+    Args:
+      x: any array.
+      name: what to call it in the message: a data set, a file or an argument.
+
+    Raises:
+      ValueError: otherwise, with the value, the first row and column that has it, and what to do.
+    """
+    if x.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds values of dtype {x.dtype}, not real numbers; encode text and categories as "
+                         "numbers and convert it, for example with x.astype(np.float32)")
+    if x.ndim < 2:
+        raise ValueError(f"{name} has shape {x.shape}, but rows of features are needed; use x.reshape(-1, 1) if each "
+                         "value is a row, x.reshape(1, -1) if all are one")
+    if x.size == 0:
+        raise ValueError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
+    if x.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is what is looked for
+        for start, block in row_blocks(x, np.float32):
+            if not np.isfinite(block).all():
+                row, column = np.argwhere(~np.isfinite(block))[0]
+                value = x[start + row].reshape(-1)[column]
+                raise ValueError(f"{name} has the value {value} in row {start + row}, column {column}; remove such "
+                                 "rows, or fill them in or rescale them to finite float32 values")
+
+
+def as_raw(x: np.ndarray, name: str) -> np.ndarray:
+    """`x` checked by `check_rows`, as uint8 where that holds every value exactly, else as float32.
+
+    Booleans and integers in 0..255 become uint8; other integers and all floats become float32.
+    """
+    check_rows(x, name)
+    fits = x.dtype.kind in "bu" and x.dtype.itemsize == 1
+    fits = fits or (x.dtype.kind in "iu" and x.min() >= 0 and x.max() <= 255)
+    return x.astype(np.uint8 if fits else np.float32, copy=False)
+
+
+def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Any labels [n] as int32 codes 0..c-1, and the c labels in sorted order as strings.
+
+    Raises:
+      ValueError: not one label a row, or labels that are objects or NaN.
+    """
+    if y.shape != (n,):
+        raise ValueError(f"{name} has labels of shape {y.shape} for {n} rows; give one label a row, shape ({n},)")
+    if y.dtype.kind not in "biufUS" or (y.dtype.kind == "f" and not np.isfinite(y).all()):
+        raise ValueError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings; give each row a "
+                         "label, or leave the labels out")
+    if y.dtype.kind == "f" and (y == np.floor(y)).all():
+        y = y.astype(np.int64)  # so that the classes read '3', not '3.0'
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8")
+    values, codes = np.unique(y, return_inverse=True)
+    return codes.astype(np.int32), tuple(map(str, values))

@@ -1,0 +1,80 @@
+"""The scaling of the input: fitted once, saved with the model, applied inside the training step."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dec.config import Model, unknown
+from dec.data.base import row_blocks
+
+KINDS: tuple[str, ...] = typing.get_args(typing.get_type_hints(Model)["scaling"])
+
+
+class Scaling(NamedTuple):
+    """The map x -> (x - shift) * scale; one number each for all columns ([]), or one a column ([d])."""
+
+    shift: np.ndarray  # float32 [] or [d]
+    scale: np.ndarray  # float32 [] or [d], positive and finite
+
+    def apply(self, x: Any) -> Any:
+        """Raw rows `x` [n, ...] (NumPy or JAX, any real dtype) as float32 features of the same shape."""
+        return (x.astype(np.float32) - _per_column(self.shift, x)) * _per_column(self.scale, x)
+
+    def invert(self, x: Any) -> Any:
+        """Features `x` [n, ...] back in the raw units, float32."""
+        return x.astype(np.float32) / _per_column(self.scale, x) + _per_column(self.shift, x)
+
+
+def fit_scaling(x: np.ndarray, kind: str) -> Scaling:
+    """The scaling of `kind` for the rows of `x`, computed in float64, one block of rows after the other.
+
+        power:      shift = 0,             scale = 1 / sqrt(mean of x²), so that |x|²/d is 1 on average
+        range:      shift = min,           scale = 1 / (max - min)
+        symmetric:  shift = (min + max)/2, scale = 2 / (max - min)
+        standard:   shift = mean,          scale = 1 / standard deviation, in each column
+        none:       shift = 0,             scale = 1
+
+    Where there is nothing to divide by (zeros only, a constant column), scale is 1.
+
+    Args:
+      x: [n, ...] finite values; a row is flattened to d columns.
+      kind: one of `KINDS`.
+
+    Raises:
+      ValueError: an unknown kind.
+
+    References:
+      power: Xie, Girshick & Farhadi 2016, Unsupervised Deep Embedding for Clustering Analysis, section 4.
+    """
+    shift, scale = np.float64(0), np.float64(1)
+    if kind == "power":
+        scale = _reciprocal(np.sqrt(sum((b * b).sum() for _, b in row_blocks(x, np.float64)) / x.size))
+    elif kind in ("range", "symmetric"):
+        low, high = np.float64(x.min()), np.float64(x.max())
+        shift, scale = low, _reciprocal(high - low)
+        if kind == "symmetric":
+            shift, scale = (low + high) / 2, _reciprocal((high - low) / 2)
+    elif kind == "standard":
+        shift = sum(b.sum(axis=0) for _, b in row_blocks(x, np.float64)) / len(x)
+        variance = sum(((b - shift) ** 2).sum(axis=0) for _, b in row_blocks(x, np.float64)) / len(x)
+        # The rounded mean can give a constant float64 column a tiny variance instead of 0: ask its values.
+        constant = (x.min(axis=0) == x.max(axis=0)).reshape(-1)
+        scale = _reciprocal(np.where(constant, 0, np.sqrt(variance)))
+    elif kind != "none":
+        raise ValueError(unknown("scaling", kind, list(KINDS)))
+    return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
+
+
+def _reciprocal(width: Any) -> np.ndarray:
+    """1 / width, 1 where width is 0, and never outside float32's normal numbers (XLA flushes the others to 0)."""
+    float32 = np.finfo(np.float32)
+    width = np.where(np.asarray(width) > 0, width, 1.0)
+    return np.clip(1 / width, float32.tiny, float32.max)
+
+
+def _per_column(values: np.ndarray, x: Any) -> np.ndarray:
+    """`values` [] as they are, or [d] in the shape of one row of `x`."""
+    return values.reshape(x.shape[1:]) if values.ndim else values

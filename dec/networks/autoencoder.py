@@ -1,0 +1,153 @@
+"""The fully connected autoencoder d-500-500-2000-10 of Xie et al. 2016, and the pytree that methods see of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import lax
+from jaxtyping import Array, Float, Key, PyTree
+
+from dec import config
+
+INITIALIZERS = {
+    "glorot_uniform": nn.initializers.glorot_uniform(),
+    "fan_in_uniform": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),  # DEC-keras
+    "he_normal": nn.initializers.he_normal(),
+    "lecun_normal": nn.initializers.lecun_normal(),
+    "normal_001": nn.initializers.normal(0.01),  # Xie et al. 2016, section 4.3
+}
+
+
+def activation(name: str):
+    """An activation of flax.linen by its name; "linear" is the identity.
+
+    Raises:
+      ValueError: for a name flax.linen does not have.
+    """
+    known = ["relu", "gelu", "elu", "leaky_relu", "selu", "silu", "softplus", "tanh", "sigmoid"]
+    if name == "linear":
+        return lambda x: x
+    if name not in known:
+        raise ValueError(config.unknown("activation", name, ["linear", *known]))
+    return getattr(nn, name)
+
+
+class Autoencoder(nn.Module):
+    """Mirrored stacks of dense layers.
+
+    Attributes:
+      config: widths, activations, initializer, output.
+      features: d, the width of the input.
+      dtype: of the activations; parameters are float32.
+    """
+
+    config: config.Network
+    features: int
+    dtype: Any = jnp.float32
+
+    def setup(self):
+        net = self.config
+        if net.initializer not in INITIALIZERS:
+            raise ValueError(config.unknown("initializer", net.initializer, list(INITIALIZERS)))
+        inner, code = activation(net.activation), activation(net.code_activation)
+
+        def dense(width: int, name: str) -> nn.Dense:
+            return nn.Dense(width, kernel_init=INITIALIZERS[net.initializer], dtype=self.dtype, name=name)
+
+        self.encoder = [dense(w, f"encoder_{i}") for i, w in enumerate((*net.hidden, net.code_size))]
+        self.decoder = [dense(w, f"decoder_{i}") for i, w in enumerate((*reversed(net.hidden), self.features))]
+        self.encoder_activations = [*(inner for _ in net.hidden), code]
+        self.decoder_activations = [*(inner for _ in net.hidden), activation("linear")]  # logits if sigmoid
+
+    def __call__(self, x: Float[Array, "b d"], rate: float = 0.0) -> Float[Array, "b d"]:
+        return self.decode(self.encode(x, rate), rate)
+
+    def encode(self, x: Float[Array, "b d"], rate: float = 0.0, depth: int | None = None) -> Float[Array, "b c"]:
+        """Codes, or the activations of the first `depth` layers; `rate` of each layer's input is dropped."""
+        for layer, act in list(zip(self.encoder, self.encoder_activations))[:depth]:
+            x = act(layer(self._dropped(x, rate)))
+        return x.astype(jnp.float32)
+
+    def decode(self, z: Float[Array, "b c"], rate: float = 0.0) -> Float[Array, "b d"]:
+        """The linear output: reconstructions, or their logits where the output is a sigmoid."""
+        for layer, act in zip(self.decoder, self.decoder_activations):
+            z = act(layer(self._dropped(z, rate)))
+        return z.astype(jnp.float32)
+
+    def pair(self, h: Float[Array, "b e"], rate: float, depth: int) -> Float[Array, "b e"]:
+        """Layer `depth` of the encoder and its mirror image: one layer of a stacked denoising autoencoder."""
+        mirror = len(self.encoder) - 1 - depth
+        code = self.encoder_activations[depth](self.encoder[depth](self._dropped(h, rate)))
+        return self.decoder_activations[mirror](self.decoder[mirror](self._dropped(code, rate))).astype(jnp.float32)
+
+    def _dropped(self, h: Array, rate: float) -> Array:
+        if rate == 0:
+            return h
+        keep = jax.random.bernoulli(self.make_rng("dropout"), 1 - rate, h.shape)
+        return jnp.where(keep, h / (1 - rate), 0)
+
+
+@struct.dataclass
+class Net:
+    """A network as methods see it: a pytree of parameters that can encode, decode and score reconstructions."""
+
+    params: PyTree
+    module: Autoencoder = struct.field(pytree_node=False)
+
+    @classmethod
+    def fresh(cls, key: Key[Array, ""], module: Autoencoder) -> Net:
+        """Newly drawn weights."""
+        return cls(module.init(key, jnp.zeros((1, module.features))), module)
+
+    def encode(self, x: Float[Array, "b d"]) -> Float[Array, "b c"]:
+        """Codes, float32."""
+        return self.module.apply(self.params, x, method="encode")
+
+    def decode(self, z: Float[Array, "b c"]) -> Float[Array, "b d"]:
+        """Reconstructions on the scale of the network's input, float32."""
+        out = self.module.apply(self.params, z, method="decode")
+        return jax.nn.sigmoid(out) if self.module.config.output == "sigmoid" else out
+
+    def reconstruction(self, x: Float[Array, "b d"], z: Float[Array, "b c"]) -> Float[Array, " b"]:
+        """Each row's reconstruction loss: squared error or cross-entropy, averaged over the d features."""
+        return self._loss(x, self.module.apply(self.params, z, method="decode"))
+
+    def denoising(
+        self, x: Float[Array, "b d"], key: Key[Array, ""], rate: float, layer: int | None = None
+    ) -> Float[Array, " b"]:
+        """Each row's loss when `rate` of the layers' inputs is dropped: end to end, or of one layer pair alone.
+
+        One layer's input comes from the clean layers below it, which get no gradient (Vincent et al. 2010).
+        """
+
+        def apply(*args, method):
+            return self.module.apply(self.params, *args, method=method, rngs={"dropout": key})
+
+        if layer is None:
+            return self._loss(x, apply(x, rate, method="__call__"))
+        below = lax.stop_gradient(self.module.apply(self.params, x, 0.0, layer, method="encode"))
+        out = apply(below, rate, layer, method="pair")
+        return self._loss(x, out) if layer == 0 else jnp.mean((below - out) ** 2, axis=-1)
+
+    def _loss(self, x: Float[Array, "b d"], out: Float[Array, "b d"]) -> Float[Array, " b"]:
+        if self.module.config.output == "sigmoid":
+            return jnp.mean(jnp.logaddexp(0.0, out) - x * out, axis=-1)
+        return jnp.mean((x - out) ** 2, axis=-1)
+
+
+def build(network: config.Network, features: int, dtype: str = "float32") -> Autoencoder:
+    """The module of a config for inputs of width `features`."""
+    return Autoencoder(network, features, jnp.dtype(dtype))
+
+
+def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
+    """(layer, kernel shape, parameters) of every layer in order, without allocating any."""
+    shapes = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))["params"]
+    return [
+        (name, "x".join(map(str, shapes[name]["kernel"].shape)), sum(leaf.size for leaf in jax.tree.leaves(shapes[name])))
+        for name in sorted(shapes, key=lambda layer: (layer.startswith("decoder"), int(layer.split("_")[1])))
+    ]

@@ -1,0 +1,201 @@
+"""The loop written once: per-seed periods of compiled steps, lifted over seeds, visited by the host between chunks.
+
+A *phase* (pretraining, refinement) says what happens in one *period* (an epoch; a target refresh and the steps up to
+the next). The device runs many periods in one call, a *chunk*, and decides by itself which seeds have stopped. Between
+chunks the host shows progress, keeps history, writes checkpoints and may stop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from dec.data.scaling import Scaling
+
+RUNNING, CONVERGED, NOT_FINITE, NO_PROGRESS = range(4)  # State.status
+RECORDS = 64  # most periods in one chunk
+CHUNK_SECONDS = 2.0  # a chunk is as many periods as took so long before
+SWEEP_ROWS = 4096  # rows per chunk of a pass over all the data
+
+TRACES: Counter[str] = Counter()  # phase -> times traced; tests hold it to one per phase and shape
+
+
+class Data(NamedTuple):
+    """Rows on the device in their raw dtype; they are scaled where they are used."""
+
+    x: Array  # [n, d], uint8 or float32
+    shift: Float[Array, "..."]
+    scale: Float[Array, "..."]
+
+    def __getitem__(self, rows: Array | slice) -> Float[Array, "b d"]:
+        """The rows, scaled, float32."""
+        return (self.x[rows].astype(jnp.float32) - self.shift) * self.scale
+
+
+class State(NamedTuple):
+    """What training changes, for one seed; the engine stacks it along a leading seeds axis."""
+
+    net: PyTree
+    head: PyTree
+    optimizer: PyTree
+    memory: PyTree  # the phase's own: last labels, best weights
+    status: Int[Array, ""]
+    step: Int[Array, ""]  # steps taken
+
+
+class Phase(Protocol):
+    """A hashable description of a phase; it is a static argument, so equal phases share one compiled program."""
+
+    name: str
+    periods: int
+
+    def period(
+        self, data: Data, extra: PyTree, key: Key[Array, ""], state: State, index: Int[Array, ""]
+    ) -> tuple[State, dict[str, Array]]:
+        """One period of one seed: the new state, and scalars for the history."""
+
+
+def place(x: np.ndarray, scaling: Scaling) -> Data:
+    """Rows on the default device, in their raw dtype."""
+    return Data(jnp.asarray(x), jnp.asarray(scaling.shift), jnp.asarray(scaling.scale))
+
+
+def execution() -> str:
+    """How seeds share a device: one after the other on a CPU (bit-identical to a single seed), else side by side."""
+    return "map" if jax.default_backend() == "cpu" else "vmap"
+
+
+def over_seeds(f: Callable[..., Any], how: str) -> Callable[..., Any]:
+    """Lift a function of one seed's arguments to stacked ones."""
+    return jax.vmap(f) if how == "vmap" else lambda *stacked: lax.map(lambda one: f(*one), stacked)
+
+
+def seed_keys(seeds: list[int], purpose: str) -> Key[Array, " s"]:
+    """One key a seed for one purpose; the same whatever other seeds there are."""
+    salt = int.from_bytes(purpose.encode()[:4].ljust(4), "big") & 0x7FFFFFFF
+    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.array(seeds, jnp.uint32))
+
+
+@partial(jax.jit, static_argnames=("phase", "how"), donate_argnames=("state",))
+def _chunk(phase, how, data, extra, keys, state, first, count):
+    """Periods first .. first+count-1 of every seed that still runs; records are stacked [s, RECORDS]."""
+    TRACES[phase.name] += 1
+
+    def one_seed(key: Key[Array, ""], state: State) -> tuple[State, PyTree]:
+        shapes = jax.eval_shape(phase.period, data, extra, key, state, first)[1]
+        records = jax.tree.map(lambda a: jnp.zeros((RECORDS, *a.shape), a.dtype), shapes)
+
+        def running(carry):
+            state, _, i = carry
+            return (state.status == RUNNING) & (i < count)
+
+        def period(carry):
+            state, records, i = carry
+            state, record = phase.period(data, extra, key, state, first + i)
+            return state, jax.tree.map(lambda all, one: all.at[i].set(one), records, record), i + 1
+
+        state, records, done = lax.while_loop(running, period, (state, records, jnp.int32(0)))
+        return state, (records, done)
+
+    return over_seeds(one_seed, how)(keys, state)
+
+
+class Visit(NamedTuple):
+    """What the host sees between two chunks."""
+
+    phase: Phase
+    state: State  # stacked; donated to the next chunk, so copy what must outlive the visit
+    records: dict[str, np.ndarray]  # [s, periods of this chunk]
+    done: np.ndarray  # [s] periods of this chunk that each seed ran
+    first: int
+    next: int  # the first period not yet run
+    finished: bool
+
+
+def run(
+    phase: Phase,
+    data: Data,
+    extra: PyTree,
+    keys: Key[Array, " s"],
+    state: State,
+    visit: Callable[[Visit], bool],
+    start: int = 0,
+) -> State:
+    """Run a phase from period `start` to its end, or until `visit` returns True.
+
+    Args:
+      phase: what a period does.
+      data: the rows, shared by all seeds.
+      extra: further arrays shared by all seeds (validation rows).
+      keys: one per seed.
+      state: stacked over seeds; donated.
+      visit: called between chunks.
+    """
+    first, count = start, 1
+    while first < phase.periods and bool(np.any(np.asarray(state.status) == RUNNING)):
+        count = min(count, RECORDS, phase.periods - first)
+        traced, began = TRACES[phase.name], time.perf_counter()
+        state, (records, done) = _chunk(phase, execution(), data, extra, keys, state, jnp.int32(first), jnp.int32(count))
+        records, done, status = jax.device_get((records, done, state.status))
+        seconds = time.perf_counter() - began
+        first += count
+        finished = first >= phase.periods or not np.any(status == RUNNING)
+        stop = visit(Visit(phase, state, {k: v[:, :count] for k, v in records.items()}, done, first - count, first,
+                           finished))
+        if stop:
+            break
+        if TRACES[phase.name] == traced:  # a chunk that compiled says nothing about the speed
+            count = max(1, min(4 * count, int(CHUNK_SECONDS / max(seconds / count, 1e-6))))
+    return state
+
+
+def steps(
+    step: Callable[[Int[Array, ""], Any], tuple[Any, dict[str, Array]]],
+    carry: Any,
+    first: Int[Array, ""],
+    last: Int[Array, ""],
+) -> tuple[Any, dict[str, Array]]:
+    """Run `step` for first .. last-1 and average its terms."""
+    zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(step, first, carry)[1])
+
+    def body(index, loop):
+        carry, sums = loop
+        carry, terms = step(index, carry)
+        return carry, jax.tree.map(jnp.add, sums, terms)
+
+    carry, sums = lax.fori_loop(first, last, body, (carry, zeros))
+    return carry, jax.tree.map(lambda total: total / jnp.maximum(last - first, 1), sums)
+
+
+def weighted_mean(values: Float[Array, "..."], weight: Float[Array, " b"]) -> Float[Array, ""]:
+    """The mean over rows that count; a scalar stays itself."""
+    return jnp.sum(values * weight) / jnp.sum(weight) if values.ndim else values
+
+
+def sweep(f: Callable[[Float[Array, "c d"], Float[Array, " c"]], tuple[PyTree, PyTree]], data: Data) -> tuple:
+    """Apply `f` to all rows in chunks: rows are concatenated, sums added; memory stays that of one chunk.
+
+    Args:
+      f: (x [c, d], weight [c]) -> (rows [c, ...], sums); weight is 0 for padding.
+    """
+    n = data.x.shape[0]
+    chunk = min(SWEEP_ROWS, n)
+    index = jnp.arange(-(-n // chunk) * chunk).reshape(-1, chunk)
+
+    def one(rows):
+        return f(data[jnp.minimum(rows, n - 1)], (rows < n).astype(jnp.float32))
+
+    rows, sums = lax.map(one, index)
+    return (
+        jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], rows),
+        jax.tree.map(lambda a: a.sum(0), sums),
+    )

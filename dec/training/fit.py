@@ -1,0 +1,218 @@
+"""From features to a fitted model: pretrain (or reuse) one network a seed, start the clusters, refine, choose a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int, PyTree
+
+from dec import config
+from dec.data.scaling import Scaling, fit_scaling
+from dec.methods.base import Method
+from dec.networks.autoencoder import Net, build
+from dec.shallow.agreement import agreement
+from dec.training import pretrained
+from dec.training.checkpoint import Checkpoint, unpack
+from dec.training.engine import CONVERGED, State, execution, over_seeds, place, seed_keys
+from dec.training.refine import Refine
+from dec.training.session import Session
+
+
+@dataclass
+class Fit:
+    """A fitted model: every seed's network and clusters, and which seed is kept.
+
+    Attributes:
+      nets, heads: stacked over seeds; nets is None for a method on the input.
+      labels: [s, n] int32.
+      runs: one dictionary a seed: status, reason, steps, losses, cluster sizes, agreement.
+      chosen: position of the seed that agrees best with the others.
+      history: one dictionary per seed and period.
+      seconds: compile, pretrain and cluster seconds of all seeds together.
+    """
+
+    method: Method
+    k: int
+    model: config.Model
+    scaling: Scaling
+    nets: PyTree
+    heads: PyTree
+    labels: Int[np.ndarray, "s n"]
+    runs: list[dict[str, Any]]
+    chosen: int
+    history: list[dict[str, Any]]
+    seconds: dict[str, float]
+
+    def encode(self, x: Float[np.ndarray, "n d"], seed: int | None = None) -> Float[np.ndarray, "n c"]:
+        """Codes of rows by the network at position `seed` (default: the chosen one)."""
+        data = place(x, self.scaling)
+        return np.asarray(data[:] if self.nets is None else pretrained.encode(data, self._one(self.nets, seed)))
+
+    def log_assign(self, x: Float[np.ndarray, "n d"], seed: int | None = None) -> Float[np.ndarray, "n k"]:
+        """Log soft assignments of rows."""
+        return np.asarray(_assign(self.method, self.encode(x, seed), self._one(self.heads, seed)))
+
+    def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
+        """Reconstructions from codes, on the scale of the data."""
+        out = codes if self.nets is None else _decode(jnp.asarray(codes), self._one(self.nets, seed))
+        return np.asarray(self.scaling.invert(np.asarray(out)))
+
+    def centers(self, seed: int | None = None) -> Float[np.ndarray, "k c"]:
+        """Cluster centers among the codes."""
+        return np.asarray(self._one(self.heads, seed).params)
+
+    def _one(self, stacked: PyTree, seed: int | None) -> PyTree:
+        return jax.tree.map(lambda a: a[self.chosen if seed is None else seed], stacked)
+
+
+@partial(jax.jit, static_argnames="method")
+def _assign(method: Method, codes, head):
+    return method.assign(head, codes)
+
+
+@jax.jit
+def _decode(codes, net: Net):
+    return net.decode(codes)
+
+
+@partial(jax.jit, static_argnames=("phase", "how"))
+def _start(phase: Refine, data, keys, nets, how: str):
+    return over_seeds(lambda key, net: phase.start(data, key, net), how)(keys, nets)
+
+
+@partial(jax.jit, static_argnames=("phase", "how"))
+def _labels(phase: Refine, data, states, how: str):
+    return over_seeds(lambda state: phase.labels(data, state), how)(states)
+
+
+def fit(
+    x: np.ndarray,
+    k: int,
+    method: Method,
+    model: config.Model,
+    session: Session,
+    *,
+    pretrain_on: np.ndarray | None = None,
+    cache: Path | None = None,
+    resume: Checkpoint | None = None,
+) -> Fit:
+    """Fit a method to rows, for all seeds of the session.
+
+    Args:
+      x: [n, d] rows in their raw dtype.
+      k: number of clusters.
+      method: what to fit.
+      model: scaling, network, pretraining and refinement.
+      session: seeds, history, checkpoints, progress.
+      pretrain_on: other rows to pretrain on; `x` is then the validation set.
+      cache: a folder of pretrained networks to reuse and add to.
+      resume: a checkpoint of the same fit to go on from.
+
+    Raises:
+      ValueError: for sizes that cannot be clustered.
+      FloatingPointError: when every seed failed.
+    """
+    check_sizes(len(x), k, model)
+    how = execution()
+    if resume:
+        session.history, session.seconds = resume.note["history"], resume.note["seconds"]
+    with session.interruptible():
+        training = x if pretrain_on is None else pretrain_on
+        scaling = fit_scaling(training, model.scaling)
+        data = place(x, scaling)
+        phase = Refine(method, k, len(x), model.batch_size, model.refinement)
+        keys = seed_keys(session.seeds, phase.name)
+        refining = resume is not None and resume.stage == phase.name
+        nets = None
+        if method.on == "codes":
+            module = build(model.network, x.shape[1], model.dtype)
+            if refining:  # the checkpoint holds the networks; only their shapes are needed
+                nets = jax.eval_shape(jax.vmap(lambda key: Net.fresh(key, module)), keys)
+            else:
+                validation = x if pretrain_on is not None else None
+                nets = pretrained.networks(module, training, scaling, validation, model, session, cache, resume)
+        with session.clock("cluster"):
+            if refining:
+                like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
+                states, start = unpack(resume.content, like), resume.period
+            else:
+                states, start = _start(phase, data, keys, nets, how=how), 0
+            states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)
+            labels = np.asarray(_labels(phase, data, states, how))
+    runs, chosen = summarize(states, labels, k, session)
+    return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen, session.history,
+               session.seconds)
+
+
+def check_sizes(n: int, k: int, model: config.Model) -> None:
+    """Raise a ValueError for numbers that cannot be worked with, naming the argument."""
+    if k < 2:
+        raise ValueError(f"n_clusters={k} must be at least 2")
+    if n < k:
+        raise ValueError(f"n_samples={n} should be >= n_clusters={k}: give more rows or ask for fewer clusters")
+    if model.batch_size < 1:
+        raise ValueError(f"batch_size={model.batch_size} must be at least 1")
+
+
+def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tuple[list[dict[str, Any]], int]:
+    """One row a seed with what became of it, and the position of the seed to keep.
+
+    Kept is the partition with the highest mean ARI with those of the other seeds that did not fail: what many starts
+    agree on. A method's own loss cannot rank its runs, since collapsing lowers it.
+    """
+    status, step = np.asarray(states.status), np.asarray(states.step)
+    finite = np.array([
+        all(np.isfinite(leaf[s]).all() for leaf in map(np.asarray, jax.tree.leaves((states.net, states.head.params))))
+        for s in range(len(status))
+    ])
+    last = {(r["seed"], r["phase"]): r for r in session.history}
+    runs = []
+    for s, seed in enumerate(session.seeds):
+        sizes = np.bincount(labels[s], minlength=k)
+        occupied = int((sizes > 0).sum())
+        ok = bool(finite[s]) and occupied > 1
+        runs.append({
+            "seed": seed,
+            "status": "ok" if ok else "failed",
+            "reason": _reason(bool(finite[s]), int(status[s]), int(step[s]), occupied, k, session),
+            "steps": int(step[s]),
+            "loss": last.get((seed, "cluster"), {}).get("loss"),
+            "pretrain_loss": _pretrain_loss(session.history, seed),
+            "occupied": occupied,
+            "smallest": int(sizes.min()),
+            "largest": int(sizes.max()),
+            "agreement": None,
+        })
+    usable = [s for s, row in enumerate(runs) if row["status"] == "ok"]
+    scores = agreement(labels[usable]) if len(usable) > 1 else []
+    for s, score in zip(usable, scores):
+        runs[s]["agreement"] = float(score)
+    if usable:
+        return runs, max(usable, key=lambda s: runs[s]["agreement"] or 0)
+    return runs, int(np.argmax(finite))
+
+
+def _pretrain_loss(history: list[dict[str, Any]], seed: int) -> float | None:
+    losses = [r["loss"] for r in history if r["seed"] == seed and r["phase"] != "cluster"]
+    return losses[-1] if losses else None
+
+
+def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session: Session) -> str:
+    """Why a seed ended, and what is wrong with its result."""
+    if not finite:
+        return f"the loss or the weights became NaN or infinite by step {step}; lower the learning rate"
+    if occupied == 1:
+        return "collapsed: all rows are in one cluster"
+    if session.interrupted:
+        ended = f"interrupted at step {step}"
+    elif status == CONVERGED:
+        ended = f"label change below the tolerance at step {step}"
+    else:
+        ended = f"{step} steps" if step else "clusters of the start"
+    return ended if occupied == k else f"{ended}; only {occupied} of {k} clusters are occupied"

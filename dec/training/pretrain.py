@@ -1,0 +1,129 @@
+"""Pretraining: the autoencoder learns to reconstruct, in one or several stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key, PyTree
+
+from dec import config
+from dec.networks.autoencoder import Net
+from dec.training.batches import batch_rows
+from dec.training.engine import NO_PROGRESS, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
+from dec.training.optimizer import schedule, transform
+
+
+class Best(NamedTuple):
+    """The best weights so far, where they are asked for."""
+
+    loss: Float[Array, ""]
+    epoch: Int[Array, ""]
+    net: PyTree  # () where only the epoch matters
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """One stage of pretraining as a phase of the engine; a period is an epoch.
+
+    Attributes:
+      name: of the stage, for the history.
+      epochs: passes over the rows.
+      batch_size: rows a step.
+      rows: n, the training rows.
+      rate: part of the layers' inputs dropped.
+      layer: the layer pair trained alone, or None for all end to end.
+      config: optimizer, keep_best and patience.
+    """
+
+    name: str
+    epochs: int
+    batch_size: int
+    rows: int
+    rate: float
+    layer: int | None
+    config: config.Pretraining
+
+    @property
+    def periods(self) -> int:
+        return self.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    def _transform(self) -> optax.GradientTransformation:
+        return transform(self.config.optimizer, self.steps_per_epoch, self.epochs * self.steps_per_epoch)
+
+    def start(self, net: Net) -> State:
+        """The state before the first epoch, for one seed."""
+        best = Best(jnp.inf, jnp.int32(0), net if self.config.keep_best else ())
+        return State(net, (), self._transform().init(net), best, jnp.int32(RUNNING), jnp.int32(0))
+
+    def period(
+        self, data: Data, validation: Data | None, key: Key[Array, ""], state: State, epoch: Int[Array, ""]
+    ) -> tuple[State, dict[str, Array]]:
+        """One epoch, then the validation loss, the best weights and the reasons to stop."""
+        tx = self._transform()
+
+        def objective(net: Net, x, weight, step_key):
+            return weighted_mean(net.denoising(x, step_key, self.rate, self.layer), weight)
+
+        def step(index, carry):
+            net, optimizer = carry
+            rows, valid = batch_rows(key, index, self.rows, self.batch_size)
+            step_key = jax.random.fold_in(key, ~index.astype(jnp.uint32))  # apart from the epochs' keys
+            loss, gradient = jax.value_and_grad(objective)(net, data[rows], valid.astype(jnp.float32), step_key)
+            updates, optimizer = tx.update(gradient, optimizer, net)
+            return (optax.apply_updates(net, updates), optimizer), {"loss": loss}
+
+        first = epoch * self.steps_per_epoch
+        carry, record = steps(step, (state.net, state.optimizer), first, first + self.steps_per_epoch)
+        net, optimizer = carry
+        if validation is not None:
+            record["validation_loss"] = self._loss(net, validation, key)
+        judged = record.get("validation_loss", record["loss"])
+        best = self._best(state.memory, judged, epoch, net)
+        status = jnp.where(jnp.isfinite(record["loss"]), state.status, NOT_FINITE)
+        if self.config.patience is not None:
+            stale = epoch - best.epoch >= self.config.patience
+            status = jnp.where((status == RUNNING) & stale, NO_PROGRESS, status)
+        record["learning_rate"] = schedule(
+            self.config.optimizer, self.steps_per_epoch, self.epochs * self.steps_per_epoch
+        )(first)
+        return State(net, (), optimizer, best, status, first + self.steps_per_epoch), record
+
+    def _loss(self, net: Net, data: Data, key: Key[Array, ""]) -> Float[Array, ""]:
+        """The stage's loss over all rows, without dropout."""
+        def chunk(x, weight):
+            return (), jnp.sum(net.denoising(x, key, 0.0, self.layer) * weight)
+
+        return sweep(chunk, data)[1] / data.x.shape[0]
+
+    def _best(self, best: Best, loss: Float[Array, ""], epoch: Int[Array, ""], net: Net) -> Best:
+        better = loss < best.loss
+        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), net, best.net) if self.config.keep_best else ()
+        return Best(jnp.where(better, loss, best.loss), jnp.where(better, epoch, best.epoch), kept)
+
+    def result(self, state: State) -> Net:
+        """The network this stage ends with."""
+        return state.memory.net if self.config.keep_best else state.net
+
+
+def stages(pretraining: config.Pretraining, layers: int, rows: int, batch_size: int) -> list[Pretrain]:
+    """The stages in order: layer by layer, end to end (with dropout where asked), fine-tuned without dropout."""
+    def stage(name: str, epochs: int, rate: float, layer: int | None = None) -> Pretrain:
+        return Pretrain(name, epochs, batch_size, rows, rate, layer, pretraining)
+
+    layerwise = [
+        stage(f"layer {i + 1}", pretraining.layerwise_epochs, pretraining.dropout, i) for i in range(layers)
+    ]
+    # Xie et al. 2016, section 3.2: after the denoising layers, the whole is fine-tuned without dropout.
+    end_to_end = stage("pretrain", pretraining.epochs, 0.0 if pretraining.layerwise_epochs else pretraining.dropout)
+    finetune = stage("finetune", pretraining.finetune_epochs, 0.0)
+    return [s for s in (*layerwise, end_to_end, finetune) if s.epochs]
+
+

@@ -1,0 +1,196 @@
+"""Pretrained networks, one a seed: trained in stages, or taken from a cache or a saved model."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jaxtyping import Array, PyTree
+
+from dec import config
+from dec.data.scaling import Scaling
+from dec.networks.autoencoder import Autoencoder, Net
+from dec.training.checkpoint import Checkpoint, read_arrays, unpack, write_arrays
+from dec.training.engine import NOT_FINITE, Data, execution, over_seeds, place, seed_keys, sweep
+from dec.training.pretrain import Pretrain, stages
+from dec.training.session import Session
+
+ARRAYS = "arrays.npz"  # of a saved model
+
+
+def networks(
+    module: Autoencoder,
+    x: np.ndarray,
+    scaling: Scaling,
+    validation: np.ndarray | None,
+    model: config.Model,
+    session: Session,
+    cache: Path | None = None,
+    resume: Checkpoint | None = None,
+) -> Net:
+    """One pretrained network per seed of the session, stacked.
+
+    Args:
+      module: the network.
+      x: [n, d] rows to train on, raw.
+      scaling: of the rows.
+      validation: [m, d] rows to watch the loss on, raw; None: a part of x if the config asks for one.
+      model: its network and pretraining.
+      session: seeds, history, checkpoints.
+      cache: a folder to look in and to add to.
+      resume: a checkpoint of a pretraining stage.
+    """
+    files = _cache_files(module, x, validation, model, session.seeds, cache)
+    found = {seed: read_arrays(file) for seed, file in files.items() if file.is_file() and not resume}
+    todo = resume.note["seeds"] if resume else [seed for seed in session.seeds if seed not in found]
+    session.reused = len(session.seeds) - len(todo)
+    params = {seed: arrays for seed, (arrays, _) in found.items()}
+    if resume:  # seeds that were in the cache then are in it still
+        params |= {seed: read_arrays(files[seed])[0] for seed in session.seeds if seed not in todo}
+    for _, about in found.values():
+        session.history += about["history"]
+        session.seconds["pretrain"] += about["seconds"]
+    if todo:
+        before = session.seconds["pretrain"]
+        with session.clock("pretrain"):
+            trained, whole = _train(module, x, scaling, validation, model, session, todo, resume)
+        each = (session.seconds["pretrain"] - before) / len(todo)
+        for s, seed in enumerate(todo):
+            params[seed] = flat(jax.tree.map(lambda a, s=s: a[s], trained.params))
+            if cache and whole[s]:
+                history = [r for r in session.history if r["seed"] == seed]
+                write_arrays(files[seed], params[seed], {"history": history, "seconds": each})
+    stacked = {name: jnp.stack([params[seed][name] for seed in session.seeds]) for name in params[session.seeds[0]]}
+    return Net(unflat(stacked), module)
+
+
+def _train(
+    module: Autoencoder,
+    x: np.ndarray,
+    scaling: Scaling,
+    validation: np.ndarray | None,
+    model: config.Model,
+    session: Session,
+    seeds: list[int],
+    resume: Checkpoint | None,
+) -> tuple[Net, np.ndarray]:
+    """Run the stages; also tells which seeds came through whole."""
+    pretraining, how = model.pretraining, execution()
+    if validation is None and pretraining.validation:
+        x, validation = _split(x, pretraining.validation)
+    data = place(x, scaling)
+    watched = None if validation is None else place(validation, scaling)
+    keys = seed_keys(seeds, "weights")
+    if pretraining.warm_start:
+        one = warm_start(pretraining.warm_start, module)
+        nets = jax.tree.map(lambda a: jnp.repeat(jnp.asarray(a)[None], len(seeds), axis=0), one)
+    else:
+        nets = _fresh(module, keys, how)
+    good = np.ones(len(seeds), bool)
+    phases = stages(pretraining, len(module.config.hidden) + 1, len(x), model.batch_size)
+    done = [phase.name for phase in phases].index(resume.stage) if resume else 0
+    for phase in phases[done:]:
+        start = 0
+        if resume and phase.name == resume.stage:
+            like = jax.eval_shape(partial(_start, phase, how=how), nets)
+            states, start = unpack(resume.content, like), resume.period
+        else:
+            states = _start(phase, nets, how)
+        states = session.run(phase, data, watched, seed_keys(seeds, phase.name), states, start, seeds, encode_seeds)
+        good &= np.asarray(states.status) != NOT_FINITE
+        nets = phase.result(states)
+    return nets, good & (not session.interrupted)
+
+
+def _split(x: np.ndarray, part: float) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation rows, the same for every seed."""
+    order = np.random.default_rng(0).permutation(len(x))
+    held = max(1, round(part * len(x)))
+    if held >= len(x):
+        raise ValueError(f"pretraining.validation={part} leaves no row of {len(x)} to train on; make it smaller")
+    return x[np.sort(order[held:])], x[np.sort(order[:held])]
+
+
+@partial(jax.jit, static_argnames=("module", "how"))
+def _fresh(module: Autoencoder, keys: Array, how: str) -> Net:
+    return over_seeds(lambda key: Net.fresh(key, module), how)(keys)
+
+
+@partial(jax.jit, static_argnames=("phase", "how"))
+def _start(phase: Pretrain, nets: Net, how: str) -> PyTree:
+    return over_seeds(phase.start, how)(nets)
+
+
+@jax.jit
+def encode(data: Data, net: Net) -> Array:
+    """Codes [n, c] of all rows by one network."""
+    return sweep(lambda x, weight: (net.encode(x), ()), data)[0]
+
+
+def encode_seeds(data: Data, nets: Net) -> Array:
+    """Codes [s, n, c] of all rows by every seed's network."""
+    return jnp.stack([encode(data, jax.tree.map(lambda a: a[s], nets)) for s in range(len(jax.tree.leaves(nets)[0]))])
+
+
+def flat(params: PyTree) -> dict[str, np.ndarray]:
+    """A tree of parameters as arrays named by their path."""
+    return {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+
+
+def unflat(arrays: dict[str, Any]) -> PyTree:
+    """The inverse of `flat`."""
+    return traverse_util.unflatten_dict(arrays, sep="/")
+
+
+def warm_start(path: str, module: Autoencoder) -> Net:
+    """The network of a saved model or run folder.
+
+    Raises:
+      ValueError: when there is none, or its layers have other widths.
+    """
+    candidates = [p for p in (Path(path) / ARRAYS, Path(path) / "model" / ARRAYS) if p.is_file()]
+    if not candidates:
+        raise ValueError(f"warm_start={path!r} is neither a saved model nor a run folder with one")
+    arrays, _ = read_arrays(candidates[0])
+    params = unflat({name[4:]: array for name, array in arrays.items() if name.startswith("net/")})
+    wanted = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))
+    shapes = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(wanted, sep="/").items()}
+    found = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+    if shapes != found:
+        raise ValueError(f"warm_start={path!r} has layers {found}; this network and data need {shapes}")
+    return Net(params, module)
+
+
+def _cache_files(
+    module: Autoencoder,
+    x: np.ndarray,
+    validation: np.ndarray | None,
+    model: config.Model,
+    seeds: list[int],
+    cache: Path | None,
+) -> dict[int, Path]:
+    """Where each seed's network is or would be; the name is a hash of all that decides its weights."""
+    if cache is None:
+        return {}
+    start = model.pretraining.warm_start
+    whole = config.to_dict(model)
+    whole.pop("refinement")
+    versions = [jax.__version__, jax.default_backend(), execution()]
+    started = _bytes_hash(warm_start(start, module)) if start else None
+    parts = [whole, _bytes_hash(x), None if validation is None else _bytes_hash(validation), started, versions]
+    return {seed: cache / f"{config.digest(*parts, seed)}.npz" for seed in seeds}
+
+
+def _bytes_hash(tree: PyTree) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()

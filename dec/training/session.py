@@ -1,0 +1,136 @@
+"""What the host does between chunks: history, progress, callback, checkpoints, interruption, and a clock."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from dec.training.checkpoint import Checkpoints
+from dec.training.engine import Phase, Visit, run
+
+# Chunk boundaries at which a checkpoint is due; the last one of a phase always is.
+CHECKPOINT_SECONDS = 60.0
+
+
+class CompileClock:
+    """Seconds JAX has spent tracing and compiling in this process.
+
+    JAX reports each piece when it ends; pieces nest, so their union is taken.
+    """
+
+    def __init__(self) -> None:
+        self._intervals: list[tuple[float, float]] = []
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+
+    def _listen(self, event: str, seconds: float, **_: Any) -> None:
+        if event.startswith("/jax/core/compile/"):
+            end = time.perf_counter()
+            while self._intervals and self._intervals[-1][0] >= end - seconds:
+                self._intervals.pop()
+            self._intervals.append((end - seconds, end))
+
+    def seconds(self) -> float:
+        """The total so far."""
+        return sum(end - start for start, end in self._intervals)
+
+
+COMPILING = CompileClock()
+
+
+class Session:
+    """One fit as the host sees it.
+
+    Args:
+      seeds: the seeds being trained, for the history.
+      progress: called as progress(phase name, periods done, periods, last record) between chunks.
+      callback: the user's, called with this session between chunks; it may read `phase`, `step`, `terms`, `state`.
+      checkpoints: where to save, or None.
+      checkpoint_seconds: at least so long between two checkpoints of one phase.
+    """
+
+    def __init__(
+        self,
+        seeds: list[int],
+        progress: Callable[[str, int, int, dict], None] | None = None,
+        callback: Callable[[Session], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
+        self.seeds, self.progress, self.callback, self.checkpoints = seeds, progress, callback, checkpoints
+        self.checkpoint_seconds = checkpoint_seconds
+        self.history: list[dict[str, Any]] = []
+        self.seconds = {"compile": 0.0, "pretrain": 0.0, "cluster": 0.0}
+        self.interrupted = False
+        self.reused = 0  # seeds whose pretrained network came from a cache
+        self.phase, self.step, self.terms = "", 0, {}
+        self.codes: Callable[[], np.ndarray] | None = None
+        self._saved = time.perf_counter()
+
+    @contextmanager
+    def clock(self, part: str) -> Iterator[None]:
+        """Add the time inside to `seconds[part]`, less what went into compilation."""
+        began, compiled = time.perf_counter(), COMPILING.seconds()
+        yield
+        compiling = COMPILING.seconds() - compiled
+        self.seconds["compile"] += compiling
+        self.seconds[part] += time.perf_counter() - began - compiling
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C (or SIGTERM) end training at the next chunk; a second one ends it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(signum, frame):
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            print("\nStopping after this chunk; press Ctrl-C again to stop at once.", file=sys.stderr)
+
+        before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def run(self, phase: Phase, data, extra, keys, state, start: int, seeds: list[int], encode) -> Any:
+        """`engine.run` with everything of this class between its chunks.
+
+        Args:
+          start: the first period to run.
+          seeds: those that `keys` and `state` are stacked over.
+          encode: (data, nets) -> codes of all rows, for a callback that asks for them.
+        """
+        def visit(visit: Visit) -> bool:
+            self._record(visit, seeds)
+            if self.progress:
+                self.progress(phase.name, visit.next, phase.periods, self.history[-1] if self.history else {})
+            if self.callback:
+                self.phase, self.step = phase.name, int(np.max(visit.state.step))
+                self.terms = {name: values[:, -1] for name, values in visit.records.items()}
+                self.codes = lambda: np.asarray(encode(data, visit.state.net))
+                self.callback(self)
+            due = time.perf_counter() - self._saved >= self.checkpoint_seconds
+            if self.checkpoints and (due or visit.finished or self.interrupted):
+                about = {"history": self.history, "seconds": self.seconds, "seeds": seeds}
+                self.checkpoints.save(phase.name, visit.next, visit.state, about)
+                self._saved = time.perf_counter()
+            return self.interrupted
+
+        return state if self.interrupted else run(phase, data, extra, keys, state, visit, start)
+
+    def _record(self, visit: Visit, seeds: list[int]) -> None:
+        for s, seed in enumerate(seeds):
+            for i in range(int(visit.done[s])):
+                values = {name: value[s, i].item() for name, value in visit.records.items()}
+                self.history.append({"phase": visit.phase.name, "seed": seed, "period": visit.first + i, **values})
