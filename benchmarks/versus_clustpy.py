@@ -79,7 +79,7 @@ def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: i
 
 
 def scan_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
-    """Bare JAX. compile_s; seconds, CPU seconds and mean loss of every epoch of both phases; final codes and centers."""
+    """Bare JAX. compile_s; wall and CPU seconds and loss of every epoch of both phases; final codes and centers."""
     import jax
     import sklearn.cluster
 

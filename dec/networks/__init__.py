@@ -1,1 +1,4 @@
-"""Flax modules: the encoder/decoder pairs, and the differentiable pytree that methods see. The only room that imports flax.linen."""
+"""Flax modules: the encoder/decoder pairs, and the differentiable pytree that methods see of them.
+
+The only room that imports flax.linen.
+"""

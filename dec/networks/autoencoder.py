@@ -147,7 +147,6 @@ def build(network: config.Network, features: int, dtype: str = "float32") -> Aut
 def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
     """(layer, kernel shape, parameters) of every layer in order, without allocating any."""
     shapes = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))["params"]
-    return [
-        (name, "x".join(map(str, shapes[name]["kernel"].shape)), sum(leaf.size for leaf in jax.tree.leaves(shapes[name])))
-        for name in sorted(shapes, key=lambda layer: (layer.startswith("decoder"), int(layer.split("_")[1])))
-    ]
+    order = sorted(shapes, key=lambda layer: (layer.startswith("decoder"), int(layer.split("_")[1])))
+    kernels = ["x".join(map(str, shapes[name]["kernel"].shape)) for name in order]
+    return [(name, k, sum(leaf.size for leaf in jax.tree.leaves(shapes[name]))) for name, k in zip(order, kernels)]

@@ -24,7 +24,7 @@ from dec.data.scaling import Scaling
 RUNNING, CONVERGED, NOT_FINITE, NO_PROGRESS = range(4)  # State.status
 RECORDS = 64  # most periods in one chunk
 CHUNK_SECONDS = 2.0  # a chunk is as many periods as took so long before
-SWEEP_ROWS = 4096  # rows per chunk of a pass over all the data
+SWEEP_ROWS = 1024  # rows per chunk of a pass over all the data; fixed, so that a row's codes do not depend on n
 
 TRACES: Counter[str] = Counter()  # phase -> times traced; tests hold it to one per phase and shape
 
@@ -144,14 +144,14 @@ def run(
     while first < phase.periods and bool(np.any(np.asarray(state.status) == RUNNING)):
         count = min(count, RECORDS, phase.periods - first)
         traced, began = TRACES[phase.name], time.perf_counter()
-        state, (records, done) = _chunk(phase, execution(), data, extra, keys, state, jnp.int32(first), jnp.int32(count))
+        window = jnp.int32(first), jnp.int32(count)
+        state, (records, done) = _chunk(phase, execution(), data, extra, keys, state, *window)
         records, done, status = jax.device_get((records, done, state.status))
         seconds = time.perf_counter() - began
         first += count
         finished = first >= phase.periods or not np.any(status == RUNNING)
-        stop = visit(Visit(phase, state, {k: v[:, :count] for k, v in records.items()}, done, first - count, first,
-                           finished))
-        if stop:
+        records = {name: values[:, :count] for name, values in records.items()}
+        if visit(Visit(phase, state, records, done, first - count, first, finished)):
             break
         if TRACES[phase.name] == traced:  # a chunk that compiled says nothing about the speed
             count = max(1, min(4 * count, int(CHUNK_SECONDS / max(seconds / count, 1e-6))))
@@ -164,7 +164,7 @@ def steps(
     first: Int[Array, ""],
     last: Int[Array, ""],
 ) -> tuple[Any, dict[str, Array]]:
-    """Run `step` for first .. last-1 and average its terms."""
+    """Run `step` for first .. last-1 and average its terms, NaN where there is no step."""
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(step, first, carry)[1])
 
     def body(index, loop):
@@ -173,7 +173,7 @@ def steps(
         return carry, jax.tree.map(jnp.add, sums, terms)
 
     carry, sums = lax.fori_loop(first, last, body, (carry, zeros))
-    return carry, jax.tree.map(lambda total: total / jnp.maximum(last - first, 1), sums)
+    return carry, jax.tree.map(lambda total: total / (last - first), sums)
 
 
 def weighted_mean(values: Float[Array, "..."], weight: Float[Array, " b"]) -> Float[Array, ""]:
@@ -188,8 +188,7 @@ def sweep(f: Callable[[Float[Array, "c d"], Float[Array, " c"]], tuple[PyTree, P
       f: (x [c, d], weight [c]) -> (rows [c, ...], sums); weight is 0 for padding.
     """
     n = data.x.shape[0]
-    chunk = min(SWEEP_ROWS, n)
-    index = jnp.arange(-(-n // chunk) * chunk).reshape(-1, chunk)
+    index = jnp.arange(-(-n // SWEEP_ROWS) * SWEEP_ROWS).reshape(-1, SWEEP_ROWS)
 
     def one(rows):
         return f(data[jnp.minimum(rows, n - 1)], (rows < n).astype(jnp.float32))

@@ -1,8 +1,8 @@
-"""From features to a fitted model: pretrain (or reuse) one network a seed, start the clusters, refine, choose a seed."""
+"""From features to a fitted model: pretrain or reuse networks, start the clusters, refine, choose a seed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,16 @@ class Fit:
     def centers(self, seed: int | None = None) -> Float[np.ndarray, "k c"]:
         """Cluster centers among the codes."""
         return np.asarray(self._one(self.heads, seed).params)
+
+    def only(self, seed: int) -> Fit:
+        """This fit with one seed's network and clusters, as NumPy arrays."""
+        def one(stacked: PyTree) -> PyTree:
+            return jax.tree.map(lambda a: np.asarray(a[seed : seed + 1]), stacked)
+
+        return replace(self, nets=one(self.nets), heads=one(self.heads), labels=self.labels[seed : seed + 1], chosen=0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"method": None}  # its functions cannot be pickled; the estimator makes them anew
 
     def _one(self, stacked: PyTree, seed: int | None) -> PyTree:
         return jax.tree.map(lambda a: a[self.chosen if seed is None else seed], stacked)
@@ -171,7 +181,7 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
         all(np.isfinite(leaf[s]).all() for leaf in map(np.asarray, jax.tree.leaves((states.net, states.head.params))))
         for s in range(len(status))
     ])
-    last = {(r["seed"], r["phase"]): r for r in session.history}
+    last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if np.isfinite(r["loss"])}
     runs = []
     for s, seed in enumerate(session.seeds):
         sizes = np.bincount(labels[s], minlength=k)
@@ -182,8 +192,8 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
             "status": "ok" if ok else "failed",
             "reason": _reason(bool(finite[s]), int(status[s]), int(step[s]), occupied, k, session),
             "steps": int(step[s]),
-            "loss": last.get((seed, "cluster"), {}).get("loss"),
-            "pretrain_loss": _pretrain_loss(session.history, seed),
+            "loss": last.get((seed, "cluster")),
+            "pretrain_loss": next((last[at] for at in reversed(last) if at[0] == seed and at[1] != "cluster"), None),
             "occupied": occupied,
             "smallest": int(sizes.min()),
             "largest": int(sizes.max()),
@@ -196,11 +206,6 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
     if usable:
         return runs, max(usable, key=lambda s: runs[s]["agreement"] or 0)
     return runs, int(np.argmax(finite))
-
-
-def _pretrain_loss(history: list[dict[str, Any]], seed: int) -> float | None:
-    losses = [r["loss"] for r in history if r["seed"] == seed and r["phase"] != "cluster"]
-    return losses[-1] if losses else None
 
 
 def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session: Session) -> str:

@@ -105,8 +105,8 @@ class Pretrain:
 
     def _best(self, best: Best, loss: Float[Array, ""], epoch: Int[Array, ""], net: Net) -> Best:
         better = loss < best.loss
-        kept = jax.tree.map(lambda new, old: jnp.where(better, new, old), net, best.net) if self.config.keep_best else ()
-        return Best(jnp.where(better, loss, best.loss), jnp.where(better, epoch, best.epoch), kept)
+        new = Best(loss, epoch, net if self.config.keep_best else ())
+        return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, best)
 
     def result(self, state: State) -> Net:
         """The network this stage ends with."""

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
+from jax import lax
 from jaxtyping import Array, PyTree
 
 from dec import config
@@ -61,8 +62,9 @@ def networks(
         with session.clock("pretrain"):
             trained, whole = _train(module, x, scaling, validation, model, session, todo, resume)
         each = (session.seconds["pretrain"] - before) / len(todo)
+        arrays = flat(trained.params)
         for s, seed in enumerate(todo):
-            params[seed] = flat(jax.tree.map(lambda a, s=s: a[s], trained.params))
+            params[seed] = {name: array[s] for name, array in arrays.items()}
             if cache and whole[s]:
                 history = [r for r in session.history if r["seed"] == seed]
                 write_arrays(files[seed], params[seed], {"history": history, "seconds": each})
@@ -135,7 +137,7 @@ def encode(data: Data, net: Net) -> Array:
 
 def encode_seeds(data: Data, nets: Net) -> Array:
     """Codes [s, n, c] of all rows by every seed's network."""
-    return jnp.stack([encode(data, jax.tree.map(lambda a: a[s], nets)) for s in range(len(jax.tree.leaves(nets)[0]))])
+    return lax.map(partial(encode, data), nets)
 
 
 def flat(params: PyTree) -> dict[str, np.ndarray]:

@@ -1,0 +1,336 @@
+"""The scikit-learn face of every method: `DeepClustering`, and one thin named class per method (`DEC`, `IDEC`, ...)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from dec import config, methods, saved
+from dec.methods.base import Method
+from dec.networks.autoencoder import build, parameter_table
+from dec.training.checkpoint import Checkpoint
+from dec.training.fit import Fit, fit
+from dec.training.session import Session
+
+PARTS = {"network": config.Network, "pretraining": config.Pretraining, "refinement": config.Refinement}
+
+
+class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Deep clustering by any method: a network is pretrained to reconstruct, then refined together with the clusters.
+
+    Args:
+      n_clusters: k, at least 2.
+      method: a name of `dec.methods.METHODS`, or a `Method` of your own.
+      method_options: the named method's options, for example {"gamma": 0.1}.
+      n_init: networks trained, from seeds random_state, random_state + 1, ... Kept is the one whose partition has the
+        highest mean ARI with those of the others; no label and no loss takes part in that choice.
+      random_state: first seed, or a NumPy generator to draw it from.
+      network: a `dec.config.Network`; None for its defaults. Its fields are also parameters: `network__hidden`.
+      pretraining: a `dec.config.Pretraining`; likewise.
+      refinement: a `dec.config.Refinement`; likewise, down to `refinement__optimizer__learning_rate`.
+      scaling: of the input, see `dec.config.Model`.
+      batch_size: rows a step.
+      dtype: "float32" or "bfloat16" activations.
+      device: "cpu", "gpu" or "tpu"; None for JAX's default.
+      cache: folder of pretrained networks to reuse and add to, or None.
+      callback: called as callback(session) between chunks of steps; it may read `session.phase`, `.step`, `.terms`
+        (per seed), and call `session.codes()`.
+      verbose: 0 for silence, 1 for progress.
+
+    Attributes:
+      labels_: [n] int32, clusters of the training rows.
+      cluster_centers_: [k, c] float32, among the codes.
+      codes_: [n, c] float32, of the training rows.
+      history_: DataFrame, a row per seed and period (an epoch of pretraining, a refresh of clustering).
+      runs_: DataFrame, a row per seed: what became of it.
+      n_iter_: refinement steps of the kept seed.
+      stop_reason_: why it ended.
+      n_features_in_, feature_names_in_: as in scikit-learn.
+
+    References:
+      Xie, Girshick, Farhadi: Unsupervised Deep Embedding for Clustering Analysis. ICML 2016.
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        method: str | Method = "dec",
+        method_options: dict[str, Any] | None = None,
+        n_init: int = 1,
+        random_state: int | np.random.RandomState | None = None,
+        network: config.Network | None = None,
+        pretraining: config.Pretraining | None = None,
+        refinement: config.Refinement | None = None,
+        scaling: str = "power",
+        batch_size: int = 256,
+        dtype: str = "float32",
+        device: str | None = None,
+        cache: str | None = None,
+        callback: Callable[[Session], None] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.method = method
+        self.method_options = method_options
+        self.n_init = n_init
+        self.random_state = random_state
+        self.network = network
+        self.pretraining = pretraining
+        self.refinement = refinement
+        self.scaling = scaling
+        self.batch_size = batch_size
+        self.dtype = dtype
+        self.device = device
+        self.cache = cache
+        self.callback = callback
+        self.verbose = verbose
+
+    # Parameters: the fields of the three config dataclasses count as nested ones.
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name; with `deep` also `network__hidden`, `refinement__optimizer__name` and so on."""
+        params = super().get_params(deep=False)
+        return params | {n: v for part in PARTS for n, v in _fields(self._part(part), part)} if deep else params
+
+    def set_params(self, **params: Any) -> DeepClustering:
+        """Set parameters by the names of `get_params`."""
+        super().set_params(**{name: value for name, value in params.items() if "__" not in name})
+        for name, value in params.items():
+            part, *path = name.split("__")
+            if path and part not in PARTS:
+                raise ValueError(config.unknown("parameter", name, list(self.get_params())))
+            if path:
+                nested: Any = value
+                for field in reversed(path):
+                    nested = {field: nested}
+                setattr(self, part, config.replace(self._part(part), nested, f"{part}."))
+        return self
+
+    def _part(self, name: str) -> Any:
+        value = getattr(self, name)
+        if value is None:
+            return PARTS[name]()
+        if not isinstance(value, PARTS[name]):
+            raise ValueError(f"{name}={value!r} must be a dec.config.{PARTS[name].__name__} or None")
+        return value
+
+    def _model(self) -> config.Model:
+        own = {name: getattr(self, name) for name in ("scaling", "batch_size", "dtype")}
+        if isinstance(self.batch_size, np.integer):
+            own["batch_size"] = int(self.batch_size)
+        return config.replace(config.Model(**{name: self._part(name) for name in PARTS}), own)
+
+    def _method(self) -> Method:
+        if isinstance(self.method, Method):
+            return self.method
+        return methods.make(self.method, self._options())
+
+    def _options(self) -> dict[str, Any]:
+        return dict(self.method_options or {})
+
+    def _device(self) -> contextlib.AbstractContextManager:
+        if self.device is None:
+            return contextlib.nullcontext()
+        try:
+            return jax.default_device(jax.devices(self.device)[0])
+        except RuntimeError as error:
+            here = sorted({device.platform for device in jax.devices()})
+            raise ValueError(f"device={self.device!r} is not on this machine; JAX sees {', '.join(here)}") from error
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    # Fitting.
+
+    def fit(self, X: Any, y: None = None) -> DeepClustering:
+        """Learn codes and clusters of X.
+
+        Args:
+          X: [n, d] numbers, at least n_clusters rows; uint8 stays uint8 on the device, all else becomes float32.
+          y: ignored; labels play no part.
+
+        Raises:
+          ValueError: for input or parameters that cannot be worked with, naming them.
+          FloatingPointError: when every seed's loss became NaN.
+        """
+        X = self._validate(X, reset=True)
+        session = Session(self._seeds(), callback=self.callback)
+        if self.verbose:
+            from dec.report.progress import Progress
+
+            with Progress() as progress:
+                session.progress = progress
+                return self.fit_session(X, session)
+        return self.fit_session(X, session)
+
+    def fit_session(
+        self, X: np.ndarray, session: Session, pretrain_on: np.ndarray | None = None, resume: Checkpoint | None = None
+    ) -> DeepClustering:
+        """`fit` of validated rows under a session that decides on seeds, progress and checkpoints."""
+        for name in ("n_clusters", "n_init"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | np.integer):
+                raise ValueError(f"{name}={getattr(self, name)!r} must be an integer")
+        cache = Path(self.cache) if self.cache else None
+        with self._device():
+            fitted = fit(X, int(self.n_clusters), self._method(), self._model(), session,
+                         pretrain_on=pretrain_on, cache=cache, resume=resume)
+            self.runs_ = pd.DataFrame(fitted.runs)
+            self.history_ = pd.DataFrame(session.history)
+            kept = fitted.runs[fitted.chosen]
+            if kept["status"] != "ok":
+                if "NaN" in kept["reason"]:
+                    raise FloatingPointError(f"All {len(fitted.runs)} seeds failed: {kept['reason']}")
+                warnings.warn(f"No seed gave a clustering: {kept['reason']}", ConvergenceWarning, stacklevel=2)
+            self.fit_ = fitted.only(fitted.chosen)
+            self.all_labels_ = fitted.labels
+            self.labels_ = fitted.labels[fitted.chosen]
+            self.codes_ = self.fit_.encode(X)
+            self.cluster_centers_ = self.fit_.centers()
+        self.seconds_ = dict(session.seconds)
+        self.n_features_in_ = X.shape[1]
+        self.n_iter_, self.stop_reason_ = int(kept["steps"]), str(kept["reason"])
+        return self
+
+    def _seeds(self) -> list[int]:
+        if isinstance(self.n_init, bool) or not isinstance(self.n_init, int | np.integer) or self.n_init < 1:
+            raise ValueError(f"n_init={self.n_init!r} must be an integer of at least 1")
+        if isinstance(self.random_state, int | np.integer):
+            first = int(self.random_state)
+        else:
+            first = int(check_random_state(self.random_state).randint(2**31 - int(self.n_init)))
+        return list(range(first, first + int(self.n_init)))
+
+    def _validate(self, X: Any, reset: bool) -> np.ndarray:
+        return validate_data(self, X, dtype=[np.float32, np.uint8], reset=reset)
+
+    # Use of a fitted model.
+
+    def _fitted(self) -> Fit:
+        check_is_fitted(self)
+        return self.fit_
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes [n, c], float32."""
+        fitted = self._fitted()
+        with self._device():
+            return fitted.encode(self._validate(X, reset=False))
+
+    def inverse_transform(self, codes: Any) -> np.ndarray:
+        """Reconstructions [n, d] from codes [n, c], on the scale of the data."""
+        fitted = self._fitted()
+        codes = np.asarray(codes, np.float32)
+        if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
+            raise ValueError(f"codes of shape {codes.shape} must be [n, {self._n_features_out}]")
+        with self._device():
+            return fitted.decode(codes)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Soft assignments [n, k]; rows sum to 1."""
+        fitted = self._fitted()
+        with self._device():
+            return np.exp(fitted.log_assign(self._validate(X, reset=False)))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable cluster of every row, [n] int32."""
+        return self.predict_proba(X).argmax(axis=1).astype(np.int32)
+
+    def score(self, X: Any, y: None = None) -> float:
+        """Mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.
+
+        y is ignored. Above 10,000 rows a fixed sample is taken. -1 where there is only one cluster.
+        """
+        from dec.metrics import internal
+
+        X = self._validate(X, reset=False)
+        labels = self.predict(X)
+        silhouette = internal(np.asarray(self.fit_.scaling.apply(X)), labels)["silhouette"]
+        return -1.0 if silhouette is None else float(silhouette)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.cluster_centers_.shape[1]
+
+    def summary(self) -> str:
+        """The layer table of the network; before fitting, give X to `fit` first."""
+        check_is_fitted(self)
+        rows = parameter_table(build(self._part("network"), self.n_features_in_, self.dtype))
+        lines = [f"{name:<12} {kernel:>12} {count:>12,}" for name, kernel, count in rows]
+        return "\n".join([f"{'layer':<12} {'kernel':>12} {'parameters':>12}", *lines,
+                          f"{'total':<12} {'':>12} {sum(row[2] for row in rows):>12,}"])
+
+    # Files.
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted model as a folder: config.json and arrays.npz, no pickle."""
+        check_is_fitted(self)
+        saved.save(self, Path(path))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "fit_" in state:  # functions of a method are not pickled, only their name
+            self.fit_ = dataclasses.replace(self.fit_, method=self._method())
+
+
+def _fields(value: Any, prefix: str) -> list[tuple[str, Any]]:
+    """(nested name, value) of every field of a config, depth first."""
+    pairs = []
+    for field in dataclasses.fields(value):
+        name, inner = f"{prefix}__{field.name}", getattr(value, field.name)
+        pairs.append((name, inner))
+        if dataclasses.is_dataclass(inner):
+            pairs += _fields(inner, name)
+    return pairs
+
+
+def named(name: str) -> type[DeepClustering]:
+    """`DeepClustering` with the method fixed and its options as parameters of the class."""
+    options = inspect.signature(methods.METHODS[name]).parameters
+    common = {n: p for n, p in inspect.signature(DeepClustering.__init__).parameters.items()
+              if n not in ("self", "method", "method_options")}
+
+    def __init__(self, n_clusters: int = 8, **params: Any) -> None:
+        for given in params:
+            if given not in common and given not in options:
+                raise TypeError(config.unknown("parameter", given, [*common, *options]))
+        own = {n: params.pop(n, p.default) for n, p in options.items()}
+        DeepClustering.__init__(self, n_clusters, **params)
+        del self.method, self.method_options
+        self.__dict__ |= own
+
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in options.values()]
+    self_ = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    first, *rest = common.values()
+    __init__.__signature__ = inspect.Signature([self_, first, *own, *rest])
+    what = (methods.METHODS[name].__doc__ or "").strip()
+    return type(class_name(name), (DeepClustering,), {
+        "__init__": __init__,
+        "__doc__": f"{what}\n\nOther parameters and attributes: see `DeepClustering`.",
+        "__module__": __name__,
+        "_method": lambda self: methods.make(name, self._options()),
+        "_options": lambda self: {option: getattr(self, option) for option in options},
+    })
+
+
+def class_name(name: str) -> str:
+    """The class of a method's name: dec -> DEC, ae+kmeans -> AEKMEANS."""
+    return "".join(c for c in name if c.isalnum()).upper()
+
+
+NAMED = {class_name(name): named(name) for name in methods.METHODS}
+globals().update(NAMED)

@@ -1,0 +1,139 @@
+"""A fitted model as a folder: a versioned config.json and arrays.npz, read back without pickle."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from dec import config, methods
+from dec.data.scaling import Scaling
+from dec.methods.base import Method, View
+from dec.networks.autoencoder import Net, build
+from dec.training.checkpoint import read_arrays, write, write_arrays
+from dec.training.fit import Fit
+from dec.training.pretrained import ARRAYS, flat, unflat
+
+if TYPE_CHECKING:
+    from dec.estimator import DeepClustering
+
+FORMAT = 1
+PLAIN = ("n_clusters", "n_init", "scaling", "batch_size", "dtype", "device", "cache", "verbose")
+
+
+def save(estimator: DeepClustering, path: Path) -> None:
+    """Write a fitted estimator to the folder `path`, replacing a model that is there."""
+    fit = estimator.fit_
+    arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
+    arrays |= {"scaling/shift": fit.scaling.shift, "scaling/scale": fit.scaling.scale}
+    if fit.nets is not None:
+        arrays |= {f"net/{name}": array[0] for name, array in flat(fit.nets.params).items()}
+    arrays |= {f"head/{i}": leaf[0] for i, leaf in enumerate(jax.tree.leaves(fit.heads))}
+    custom = isinstance(getattr(estimator, "method", None), Method)
+    about = {
+        "format": FORMAT,
+        "version": importlib.metadata.version("dec"),
+        "class": type(estimator).__name__,
+        "method": None if custom else method_name(estimator),
+        "method_options": estimator._options(),
+        "params": {name: _plain(getattr(estimator, name)) for name in PLAIN},
+        "random_state": int(fit.runs[0]["seed"]),
+        "model": config.to_dict(fit.model),
+        "n_features_in": estimator.n_features_in_,
+        "feature_names_in": list(getattr(estimator, "feature_names_in_", [])) or None,
+        "n_iter": estimator.n_iter_,
+        "stop_reason": estimator.stop_reason_,
+        "runs": fit.runs,
+        "seconds": estimator.seconds_,
+    }
+    history = estimator.history_.to_json(orient="records", lines=True)
+    write_arrays(path / ARRAYS, arrays, {})
+    write(path / "history.jsonl", history.encode())
+    write(path / "config.json", (json.dumps(about, indent=2) + "\n").encode())
+
+
+def method_name(estimator: DeepClustering) -> str:
+    """The registered name of an estimator's method."""
+    from dec.estimator import class_name
+
+    named = {class_name(name): name for name in methods.METHODS}
+    return named.get(type(estimator).__name__) or estimator.method
+
+
+def load(path: str | Path, method: Method | None = None) -> DeepClustering:
+    """The fitted estimator that `save` wrote, or that a run folder holds.
+
+    Args:
+      path: a saved model or a run folder.
+      method: needed only where the model was fitted with a `Method` of one's own.
+
+    Raises:
+      FileNotFoundError: when there is no model.
+      ValueError: when it is damaged, of a newer format, or needs `method`.
+    """
+    from dec import estimator as faces
+
+    folder = next((f for f in (Path(path), Path(path) / "model") if (f / ARRAYS).is_file()), None)
+    if folder is None:
+        raise FileNotFoundError(f"{path} holds no model: it needs config.json and {ARRAYS}")
+    try:
+        about = json.loads((folder / "config.json").read_text())
+        history = (folder / "history.jsonl").read_text()
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged or missing ({error})") from error
+    if about.get("format", 0) > FORMAT:
+        raise ValueError(f"{folder} has format {about['format']}, newer than this version's {FORMAT}; upgrade dec")
+    if about["method"] is None and method is None:
+        raise ValueError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
+    arrays, _ = read_arrays(folder / ARRAYS)
+
+    model = config.from_dict(config.Model, about["model"])
+    parts = {part: getattr(model, part) for part in faces.PARTS}
+    own = about["method_options"]
+    params = about["params"] | {"random_state": about["random_state"]} | parts
+    if about["class"] in faces.NAMED and method is None:
+        loaded = faces.NAMED[about["class"]](**params, **own)
+    else:
+        loaded = faces.DeepClustering(method=method or about["method"], method_options=own or None, **params)
+
+    labels = arrays["labels"]
+    scaling = Scaling(arrays["scaling/shift"], arrays["scaling/scale"])
+    loaded.fit_ = Fit(
+        method=loaded._method(), k=loaded.n_clusters, model=model, scaling=scaling,
+        nets=_net(arrays, model, about["n_features_in"]),
+        heads=_head(arrays, loaded._method(), loaded.n_clusters, arrays["codes"].shape[1]),
+        labels=labels[None], runs=about["runs"], chosen=0, history=[], seconds=about["seconds"],
+    )
+    loaded.labels_, loaded.codes_, loaded.all_labels_ = labels, arrays["codes"], arrays["all_labels"]
+    loaded.cluster_centers_ = loaded.fit_.centers()
+    loaded.runs_ = pd.DataFrame(about["runs"])
+    loaded.history_ = pd.read_json(io.StringIO(history), orient="records", lines=True)
+    loaded.n_iter_, loaded.stop_reason_ = about["n_iter"], about["stop_reason"]
+    loaded.seconds_, loaded.n_features_in_ = about["seconds"], about["n_features_in"]
+    if about["feature_names_in"]:
+        loaded.feature_names_in_ = np.array(about["feature_names_in"], dtype=object)
+    return loaded
+
+
+def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int) -> Net | None:
+    params = {name.removeprefix("net/"): array[None] for name, array in arrays.items() if name.startswith("net/")}
+    return Net(unflat(params), build(model.network, features, model.dtype)) if params else None
+
+
+def _head(arrays: dict[str, np.ndarray], method: Method, k: int, width: int) -> Any:
+    """The saved leaves in the structure of the method's own head."""
+    view = View(jax.ShapeDtypeStruct((2 * k, width), jnp.float32), jax.ShapeDtypeStruct((2 * k,), jnp.float32))
+    like = jax.eval_shape(lambda key, view: method.init(key, view, k), jax.random.key(0), view)
+    count = len(jax.tree.leaves(like))
+    return jax.tree.unflatten(jax.tree.structure(like), [arrays[f"head/{i}"][None] for i in range(count)])
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
