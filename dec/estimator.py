@@ -202,6 +202,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             self.labels_ = fitted.labels[fitted.chosen]
             self.codes_ = self.fit_.encode(X)
             self.cluster_centers_ = self.fit_.centers()
+        self.fit_seed_ = int(kept["seed"])
         self.seconds_ = dict(session.seconds)
         self.n_features_in_ = X.shape[1]
         self.n_iter_, self.stop_reason_ = int(kept["steps"]), str(kept["reason"])

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from dec.training.checkpoint import Checkpoints
+from dec.training.checkpoint import Checkpoints, write
 from dec.training.engine import Phase, Visit, run
 
-# Chunk boundaries at which a checkpoint is due; the last one of a phase always is.
-CHECKPOINT_SECONDS = 60.0
+
+def checkpoint_seconds() -> float:
+    """At least so long between two checkpoints of one phase: $DEC_CHECKPOINT_SECONDS, or a minute."""
+    return float(os.environ.get("DEC_CHECKPOINT_SECONDS", 60))
 
 
 class CompileClock:
@@ -53,7 +58,7 @@ class Session:
       progress: called as progress(phase name, periods done, periods, last record) between chunks.
       callback: the user's, called with this session between chunks; it may read `phase`, `step`, `terms`, `state`.
       checkpoints: where to save, or None.
-      checkpoint_seconds: at least so long between two checkpoints of one phase.
+      log: a file that each line of the history is added to as it comes.
     """
 
     def __init__(
@@ -62,10 +67,10 @@ class Session:
         progress: Callable[[str, int, int, dict], None] | None = None,
         callback: Callable[[Session], None] | None = None,
         checkpoints: Checkpoints | None = None,
-        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        log: Path | None = None,
     ) -> None:
         self.seeds, self.progress, self.callback, self.checkpoints = seeds, progress, callback, checkpoints
-        self.checkpoint_seconds = checkpoint_seconds
+        self.log = log
         self.history: list[dict[str, Any]] = []
         self.seconds = {"compile": 0.0, "pretrain": 0.0, "cluster": 0.0}
         self.interrupted = False
@@ -120,7 +125,7 @@ class Session:
                 self.terms = {name: values[:, -1] for name, values in visit.records.items()}
                 self.codes = lambda: np.asarray(encode(data, visit.state.net))
                 self.callback(self)
-            due = time.perf_counter() - self._saved >= self.checkpoint_seconds
+            due = time.perf_counter() - self._saved >= checkpoint_seconds()
             if self.checkpoints and (due or visit.finished or self.interrupted):
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds}
                 self.checkpoints.save(phase.name, visit.next, visit.state, about)
@@ -129,8 +134,17 @@ class Session:
 
         return state if self.interrupted else run(phase, data, extra, keys, state, visit, start)
 
+    def write_log(self) -> None:
+        """Write the whole history anew: what a resumed run or a cache brought along belongs in it too."""
+        if self.log:
+            write(self.log, "".join(json.dumps(record) + "\n" for record in self.history).encode())
+
     def _record(self, visit: Visit, seeds: list[int]) -> None:
+        known = len(self.history)
         for s, seed in enumerate(seeds):
             for i in range(int(visit.done[s])):
                 values = {name: value[s, i].item() for name, value in visit.records.items()}
                 self.history.append({"phase": visit.phase.name, "seed": seed, "period": visit.first + i, **values})
+        if self.log:
+            with open(self.log, "a") as file:
+                file.writelines(json.dumps(record) + "\n" for record in self.history[known:])

@@ -1,0 +1,8 @@
+"""`python -m dec` is the `dec` command."""
+
+import sys
+
+from dec.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
