@@ -10,8 +10,6 @@ from typing import Any
 
 # Public name -> module. Imported on first use: `dec --help` need not wait for jax.
 _PUBLIC = {
-    "DEC": "dec.estimator",
-    "IDEC": "dec.estimator",
     "DeepClustering": "dec.estimator",
     "load": "dec.saved",
     "load_data": "dec.data",
@@ -26,10 +24,13 @@ __all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'dec' has no attribute {name!r}")
-    module = importlib.import_module(_PUBLIC[name])
-    return getattr(module, "load" if name == "load_data" else name)
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), "load" if name == "load_data" else name)
+    if name.isupper():  # one class a method: DEC, IDEC, ...
+        named = importlib.import_module("dec.estimator").NAMED
+        if name in named:
+            return named[name]
+    raise AttributeError(f"module 'dec' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -32,7 +32,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     """Deep clustering by any method: a network is pretrained to reconstruct, then refined together with the clusters.
 
     Args:
-      n_clusters: k, at least 2.
+      n_clusters: k. (1 is no clustering, but scikit-learn's conventions allow it; the command line does not.)
       method: a name of `dec.methods.METHODS`, or a `Method` of your own.
       method_options: the named method's options, for example {"gamma": 0.1}.
       n_init: networks trained, from seeds random_state, random_state + 1, ... Kept is the one whose partition has the
@@ -104,7 +104,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep` also `network__hidden`, `refinement__optimizer__name` and so on."""
         params = super().get_params(deep=False)
-        return params | {n: v for part in PARTS for n, v in _fields(self._part(part), part)} if deep else params
+        for part, kind in PARTS.items() if deep else ():
+            value = kind() if params[part] is None else params[part]
+            if isinstance(value, kind):
+                params |= dict(_fields(value, part))
+        return params
 
     def set_params(self, **params: Any) -> DeepClustering:
         """Set parameters by the names of `get_params`."""

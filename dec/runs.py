@@ -98,6 +98,8 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     k = run.n_clusters or dataset.n_classes
     if k is None:
         raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
+    if k < 2:
+        raise ValueError(f"--n-clusters {k} must be at least 2")
     recorded = folder / ENVIRONMENT
     if recorded.is_file() and read_json(recorded)["data"]["digest"] != dataset.digest:
         raise ValueError(f"{run.data} is not the data that {folder} was begun with; restore it, or start a new run")

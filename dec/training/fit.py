@@ -19,7 +19,7 @@ from dec.networks.autoencoder import Net, build
 from dec.shallow.agreement import agreement
 from dec.training import pretrained
 from dec.training.checkpoint import Checkpoint, unpack
-from dec.training.engine import CONVERGED, State, execution, over_seeds, place, seed_keys
+from dec.training.engine import CONVERGED, NOT_FINITE, State, execution, over_seeds, place, seed_keys
 from dec.training.refine import Refine
 from dec.training.session import Session
 
@@ -126,7 +126,6 @@ def fit(
 
     Raises:
       ValueError: for sizes that cannot be clustered.
-      FloatingPointError: when every seed failed.
     """
     check_sizes(len(x), k, model)
     how = execution()
@@ -162,8 +161,8 @@ def fit(
 
 def check_sizes(n: int, k: int, model: config.Model) -> None:
     """Raise a ValueError for numbers that cannot be worked with, naming the argument."""
-    if k < 2:
-        raise ValueError(f"n_clusters={k} must be at least 2")
+    if k < 1:
+        raise ValueError(f"n_clusters={k} must be at least 1")
     if n < k:
         raise ValueError(f"n_samples={n} should be >= n_clusters={k}: give more rows or ask for fewer clusters")
     if model.batch_size < 1:
@@ -177,16 +176,16 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
     agree on. A method's own loss cannot rank its runs, since collapsing lowers it.
     """
     status, step = np.asarray(states.status), np.asarray(states.step)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((states.net, states.head.params))]
     finite = np.array([
-        all(np.isfinite(leaf[s]).all() for leaf in map(np.asarray, jax.tree.leaves((states.net, states.head.params))))
-        for s in range(len(status))
+        code != NOT_FINITE and all(np.isfinite(leaf[s]).all() for leaf in leaves) for s, code in enumerate(status)
     ])
     last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if np.isfinite(r["loss"])}
     runs = []
     for s, seed in enumerate(session.seeds):
         sizes = np.bincount(labels[s], minlength=k)
         occupied = int((sizes > 0).sum())
-        ok = bool(finite[s]) and occupied > 1
+        ok = bool(finite[s]) and occupied > min(1, k - 1)
         runs.append({
             "seed": seed,
             "status": "ok" if ok else "failed",
@@ -212,7 +211,7 @@ def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session
     """Why a seed ended, and what is wrong with its result."""
     if not finite:
         return f"the loss or the weights became NaN or infinite by step {step}; lower the learning rate"
-    if occupied == 1:
+    if occupied == 1 < k:
         return "collapsed: all rows are in one cluster"
     if session.interrupted:
         ended = f"interrupted at step {step}"

@@ -60,7 +60,7 @@ class Pretrain:
 
     def start(self, net: Net) -> State:
         """The state before the first epoch, for one seed."""
-        best = Best(jnp.inf, jnp.int32(0), net if self.config.keep_best else ())
+        best = Best(jnp.float32(jnp.inf), jnp.int32(0), net if self.config.keep_best else ())
         return State(net, (), self._transform().init(net), best, jnp.int32(RUNNING), jnp.int32(0))
 
     def period(
@@ -108,9 +108,11 @@ class Pretrain:
         new = Best(loss, epoch, net if self.config.keep_best else ())
         return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, best)
 
-    def result(self, state: State) -> Net:
-        """The network this stage ends with."""
-        return state.memory.net if self.config.keep_best else state.net
+    def result(self, states: State) -> Net:
+        """The stacked networks this stage ends with; NaN where it diverged, so that no such seed passes for a good one."""
+        nets = states.memory.net if self.config.keep_best else states.net
+        diverged = states.status == NOT_FINITE
+        return jax.tree.map(lambda a: jnp.where(diverged.reshape(-1, *[1] * (a.ndim - 1)), jnp.nan, a), nets)
 
 
 def stages(pretraining: config.Pretraining, layers: int, rows: int, batch_size: int) -> list[Pretrain]:

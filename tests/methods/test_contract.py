@@ -1,0 +1,125 @@
+"""One table of promises over every registered method: a new one is checked by its line in `METHODS` alone."""
+
+import inspect
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import dec
+from dec.cli import options_of
+from dec.methods import METHODS, make
+from dec.methods.base import Batch, Clock, Head, View
+from dec.networks.autoencoder import Net, build
+
+K, N, D, CODE = 3, 40, 6, 4
+pytestmark = pytest.mark.parametrize("name", METHODS)
+
+
+@pytest.fixture(scope="module")
+def net():
+    return Net.fresh(jax.random.key(1), build(dec.Network(hidden=(8,), code_size=CODE), D))
+
+
+@pytest.fixture(scope="module")
+def x():
+    return jax.random.normal(jax.random.key(2), (N, D))
+
+
+def started(name, net, x):
+    method = make(name)
+    codes = net.encode(x) if method.on == "codes" else x
+    return method, codes, method.init(jax.random.key(0), View(codes, jnp.ones(N)), K)
+
+
+def batch_of(method, head, codes, x):
+    rows, stats = method.refresh(head, codes, jnp.ones(N)) if method.refresh else ((), ())
+    return Batch(x, rows, stats, jnp.ones(N), jax.random.key(3))
+
+
+CLOCK = Clock(jnp.int32(5), jnp.float32(0.5), jnp.float32(0.1))
+
+
+def test_start_is_finite_and_a_function_of_the_key(name, net, x):
+    method, codes, head = started(name, net, x)
+    assert isinstance(head, Head)
+    for leaf, again in zip(jax.tree.leaves(head), jax.tree.leaves(started(name, net, x)[2])):
+        assert np.isfinite(leaf).all()
+        np.testing.assert_array_equal(leaf, again)
+
+
+def test_rows_of_weight_zero_do_not_matter_at_the_start(name, net, x):
+    method, codes, head = started(name, net, x)
+    padded = View(jnp.concatenate([codes, jnp.full((5, codes.shape[1]), 1e3)]), jnp.ones(N + 5).at[N:].set(0))
+    again = method.init(jax.random.key(0), padded, K)
+    for leaf, other in zip(jax.tree.leaves(head), jax.tree.leaves(again)):
+        np.testing.assert_allclose(np.sort(np.ravel(leaf)), np.sort(np.ravel(other)), rtol=1e-4, atol=1e-5)
+
+
+def test_assignments_are_log_probabilities(name, net, x):
+    method, codes, head = started(name, net, x)
+    log_q = method.assign(head, codes)
+    assert log_q.shape == (N, K) and log_q.dtype == jnp.float32
+    np.testing.assert_allclose(jnp.exp(log_q).sum(axis=1), 1, atol=1e-5)
+    assert len(np.unique(log_q.argmax(axis=1))) == K
+    far = method.assign(head, codes * 1e6)
+    assert not np.isnan(far).any() and (far > -jnp.inf).all()
+
+
+def test_a_row_is_assigned_by_itself(name, net, x):
+    method, codes, head = started(name, net, x)
+    np.testing.assert_allclose(method.assign(head, codes)[:5], method.assign(head, codes[:5]), rtol=1e-5, atol=1e-6)
+
+
+def test_loss_is_finite_and_its_gradient_reaches_encoder_and_head(name, net, x):
+    method, codes, head = started(name, net, x)
+    if method.loss is None:
+        assert method.refresh is None
+        return
+    batch = batch_of(method, head, codes, x)
+
+    def total(net, params):
+        terms = method.loss(net, Head(params, head.state), batch, CLOCK)
+        assert all(term.shape in ((), (N,)) for term in terms.values())
+        return sum(term.mean() for term in terms.values())
+
+    assert np.isfinite(total(net, head.params))
+    of_net, of_head = jax.grad(total, argnums=(0, 1))(net, head.params)
+    encoder = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(of_net) if "encoder" in str(path)]
+    assert encoder and all(np.abs(leaf).max() > 0 for leaf in [*encoder, *jax.tree.leaves(of_head)])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((of_net, of_head)))
+
+
+def test_refreshed_sums_add_over_chunks(name, net, x):
+    method, codes, head = started(name, net, x)
+    if method.refresh is None:
+        return
+    weight = jnp.ones(N).at[-3:].set(0)
+    rows, stats = method.refresh(head, codes, weight)
+    parts = [method.refresh(head, codes[s], weight[s]) for s in (slice(0, 13), slice(13, N))]
+    for whole, *halves in zip(jax.tree.leaves(rows), *(jax.tree.leaves(part[0]) for part in parts)):
+        np.testing.assert_allclose(whole, np.concatenate(halves), rtol=1e-5, atol=1e-7)
+    for whole, *halves in zip(jax.tree.leaves(stats), *(jax.tree.leaves(part[1]) for part in parts)):
+        np.testing.assert_allclose(whole, sum(halves), rtol=1e-5)
+
+
+def test_options_are_documented_and_cited(name, net, x):
+    doc = inspect.getdoc(METHODS[name])
+    assert re.search(r"\b(19|20)\d\d\b", doc.split("References:")[1])
+    for option, _, default, about in options_of(METHODS[name]):
+        assert default is not inspect.Parameter.empty, f"{option} needs a default"
+        assert about, f"{option} needs a line under Args"
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_trains_end_to_end(name, net, x, blobs, tiny):
+    model = dec.DeepClustering(4, method=name, n_init=2, **tiny).fit(blobs[0])
+    assert (model.runs_["status"] == "ok").all() and (model.runs_["occupied"] == 4).all()
+    np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
+    from sklearn.metrics import adjusted_rand_score
+
+    assert adjusted_rand_score(blobs[1], model.labels_) > 0.9
+    trained = model.history_[model.history_["phase"] == "cluster"] if len(model.history_) else model.history_
+    assert (len(trained) > 0) == (make(name).loss is not None)
