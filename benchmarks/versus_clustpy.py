@@ -71,11 +71,49 @@ def clustpy_side(python: str, x: np.ndarray, threads: int, epochs: int, dec_epoc
             return json.loads(done.stdout.splitlines()[-1]) | {"codes": final["codes"], "centers": final["centers"]}
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# dec's own side: the one function to fill in. It returns what scan_side returns; None leaves the row 'not yet run'.
-def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict | None:
-    return None
-# ---------------------------------------------------------------------------------------------------------------------
+def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
+    """This package's engine as its users run it; same fields as `scan_side`.
+
+    A refinement period is one epoch here, and includes the refresh over all rows (labels and how many changed) that
+    the other sides do not do. `first_epoch_s` of DEC includes k-means with 20 restarts. The reconstruction is averaged
+    over features in the engine and multiplied back for the table; the loss of DEC is KL where the others log
+    cross-entropy, so only the last column compares it.
+    """
+    from dec import config
+    from dec.methods import make
+    from dec.training.fit import fit
+    from dec.training.session import Session
+
+    adam = config.Optimizer(name="adam", learning_rate=RATE)
+    steps = -(-len(x) // batch)
+    model = config.Model(
+        scaling="none",
+        batch_size=batch,
+        network=config.Network(hidden=LAYERS[1:-1], code_size=LAYERS[-1], activation="leaky_relu",
+                               initializer="fan_in_uniform"),
+        pretraining=config.Pretraining(epochs=epochs, optimizer=adam),
+        refinement=config.Refinement(steps=dec_epochs * steps, refresh_every=steps, tolerance=0.0,
+                                     optimizer=config.Optimizer(name="adam", learning_rate=DEC_RATE)),
+    )
+    ticks = [("start", 0, time.perf_counter(), time.process_time())]
+
+    def tick(phase: str, done: int, total: int, record: dict) -> None:
+        ticks.append((phase, done, time.perf_counter(), time.process_time()))
+
+    session = Session([seed], progress=tick)
+    fitted = fit(x, CLUSTERS, make("dec", {"target": "batch"}), model, session)
+    result = {"compile_s": session.seconds["compile"], "threads": threads, "dtype": "float32",
+              "codes": fitted.encode(x), "centers": fitted.centers()}
+    for phase, name in zip(PHASES, ("pretrain", "cluster")):
+        wall, cpu = [], []
+        for (_, _, wall0, cpu0), (at, done, wall1, cpu1) in itertools.pairwise(ticks):
+            if at == name:
+                new = done - len(wall)
+                wall += [(wall1 - wall0) / new] * new
+                cpu += [(cpu1 - cpu0) / new] * new
+        result |= {f"{phase}_s": wall, f"{phase}_cpu_s": cpu, f"{phase}_loss": []}
+    result["pretrain_loss"] = [r["loss"] * x.shape[1] for r in session.history if r["phase"] == "pretrain"]
+    return result
 
 
 def scan_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
