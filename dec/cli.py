@@ -8,7 +8,6 @@ import datetime
 import inspect
 import itertools
 import json
-import os
 import re
 import sys
 import typing
@@ -53,6 +52,11 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"dec: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if debug:
+            raise
+        print(f"dec: unexpected {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("dec: stopped at once; go on with --resume from the last checkpoint", file=sys.stderr)
         return 130
@@ -66,8 +70,20 @@ def overview() -> str:
         "", *lines, "", "`dec COMMAND --help` tells more. --debug shows tracebacks."])
 
 
+class Help(argparse.HelpFormatter):
+    """Help that names an option's value once, however many names the option has."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if action.nargs != "+" or not action.option_strings:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {action.metavar or action.dest.upper()} ..."
+
+
 class Parser(argparse.ArgumentParser):
     """argparse that raises one clear error instead of printing its usage and leaving."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=Help, **settings)
 
     def error(self, message: str) -> typing.NoReturn:
         raise ValueError(f"{message} (see `{self.prog} --help`)")
@@ -76,10 +92,13 @@ class Parser(argparse.ArgumentParser):
         """Parse, with the nearest spelling for an unknown option."""
         args, rest = self.parse_known_args(argv)
         if rest:
-            known = [option for action in self._actions for option in action.option_strings]
-            wrong = next((word for word in rest if word.startswith("--")), rest[0])
-            message = config.unknown("option", wrong.split("=")[0], known).split(" Known:")[0]
-            raise ValueError(f"{message} See `{self.prog} --help`.")
+            known = [option[2:] for action in self._actions for option in action.option_strings]
+            wrong = next((word.split("=")[0] for word in rest if word.startswith("-")), None)
+            if wrong is None:
+                raise ValueError(f"Unexpected {rest[0]!r}; it belongs to no option. See `{self.prog} --help`.")
+            near = config.nearest(wrong.lstrip("-"), known)
+            hint = f" Did you mean '--{near}'?" if near else ""
+            raise ValueError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
         return args
 
 
@@ -107,36 +126,46 @@ def options_of(factory: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
             for name, parameter in inspect.signature(factory).parameters.items()]
 
 
+def source_of(factory: Callable[..., Any]) -> str:
+    """The References of a method's docstring, on one line."""
+    return " ".join(re.split(r"\n\s*References:\n", inspect.getdoc(factory) or "")[-1].split()).rstrip(".")
+
+
 def add(parser: Any, dest: str, names: list[str], hint: Any, default: Any, about: str) -> None:
     """One option, under one or two names, that takes one value, or several as a sweep."""
     shown = "none" if default is None else ",".join(map(str, default)) if isinstance(default, tuple) else default
     choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-    kind = f" ({', '.join(choices)})" if choices else ""
+    kind = f" ({', '.join(choices)})" if choices else " (with commas)" if typing.get_origin(hint) is tuple else ""
     parser.add_argument(*(f"--{name.replace('_', '-')}" for name in names), dest=dest, nargs="+", metavar="V",
-                        type=lambda text: parse(text, hint, names[0]),
+                        type=lambda text: parse(text, hint),
                         help=f"{about}{kind} [{shown}]".replace("%", "%%"))
 
 
-def parse(text: str, hint: Any, name: str) -> Any:
+KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def parse(text: str, hint: Any) -> Any:
     """A word of the command line as the type a config field asks for."""
     args = [a for a in typing.get_args(hint) if a is not type(None)]
     if text.lower() == "none" and len(args) < len(typing.get_args(hint)):
         return None
-    if typing.get_origin(hint) not in (tuple, typing.Literal) and args:
+    if typing.get_origin(hint) is typing.Literal:
+        if text not in args:
+            near = config.nearest(text, args)
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(args)}"
+                                             + (f"; did you mean {near!r}?" if near else ""))
+        return text
+    if typing.get_origin(hint) is not tuple and args:
         hint = args[0]
     try:
         if typing.get_origin(hint) is tuple:
             return tuple(typing.get_args(hint)[0](part) for part in text.split(",") if part)
         if hint is bool:
             return {"true": True, "false": False}[text.lower()]
-        value = text if typing.get_origin(hint) is typing.Literal else hint(text)
+        return hint(text)
     except (ValueError, KeyError) as error:
-        kind = "true or false" if hint is bool else getattr(hint, "__name__", "a comma-separated list of numbers")
+        kind = KINDS.get(hint, "whole numbers with commas between, like 500,500,2000")
         raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from error
-    try:
-        return config.checked(value, hint, f"--{name}")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -169,6 +198,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run]:
     """Named runs: one for every combination of the options' values; swept ones are part of the name."""
+    last = [dotted.split(".")[-1] for dotted in swept]
+    short = {dotted: dotted.split(".")[-1] if last.count(dotted.split(".")[-1]) == 1 else dotted for dotted in swept}
     runs = {}
     for values in itertools.product(*swept.values()):
         nested: dict[str, Any] = {}
@@ -179,9 +210,12 @@ def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run
                 inner = inner.setdefault(part, {})
             inner[last] = value
         nested["options"] = base.options | nested.get("options", {})
-        varied = [f"{dotted.split('.')[-1]}={_word(value)}" for (dotted, choices), value in zip(swept.items(), values)
+        varied = [f"{short[dotted]}={_word(value)}" for (dotted, choices), value in zip(swept.items(), values)
                   if len(choices) > 1]
-        runs[" ".join([base.method, *varied])] = config.replace(base, nested)
+        try:
+            runs[" ".join([base.method, *varied])] = config.replace(base, nested)
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("model.")) from error
     return runs
 
 
@@ -197,15 +231,13 @@ def base_run(args: argparse.Namespace) -> config.Run:
     if args.config:
         if args.preset:
             raise ValueError("--config and --preset exclude each other; give one")
-        try:
-            run = config.from_dict(config.Run, json.loads(args.config.read_text()))
-        except ValueError as error:
-            raise ValueError(f"--config {args.config}: {error}") from error
+        from dec.runs import read_config
+
+        if not args.config.is_file():
+            raise FileNotFoundError(f"--config {args.config} is no file; give the config.json of a run")
+        run = read_config(args.config)
     plain = {name: getattr(args, name) for name in ("data", "seeds", "seed") if getattr(args, name) is not None}
-    run = config.replace(run, plain)
-    if run.seeds < 1 or run.seed < 0:
-        raise ValueError(f"--seeds {run.seeds} must be at least 1 and --seed {run.seed} at least 0")
-    return run
+    return config.replace(run, plain, "--")
 
 
 def given(args: argparse.Namespace) -> dict[str, list[Any]]:
@@ -214,14 +246,26 @@ def given(args: argparse.Namespace) -> dict[str, list[Any]]:
     return {name: values for name, values in vars(args).items() if name in names and values is not None}
 
 
-def begin(args: argparse.Namespace, name: str, data: str) -> Path:
-    """The new folder of a run."""
-    from dec.runs import create, slug
+def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> Path:
+    """The new folder of runs that can be done."""
+    from dec.runs import check, create, slug
 
+    check(cells)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    folder = args.out or Path("runs") / slug(f"{Path(data).name}-{name}-{stamp}")
+    data = Path(next(iter(cells.values())).data).name
+    folder = args.out or Path("runs") / slug(f"{data}-{name}-{stamp}")
+    while folder.exists() and not args.out:  # another run of this second
+        folder = folder.with_name(f"{folder.name}+")
     create(folder, args.force)
     return folder
+
+
+def only(args: argparse.Namespace, argv: list[str]) -> Path:
+    """The run to resume, whose own settings hold: other options would be silently without effect."""
+    other = {word.split("=")[0] for word in argv if word.startswith("--")} - {"--resume", "--quiet", "--device"}
+    if other:
+        raise ValueError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
+    return args.resume
 
 
 def prepare_jax(device: str | None) -> None:
@@ -231,8 +275,11 @@ def prepare_jax(device: str | None) -> None:
     from dec.data import cache_dir
 
     if device:
-        os.environ.setdefault("JAX_PLATFORMS", {"gpu": "cuda"}.get(device, device))
-        jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
+        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))
+        try:
+            jax.devices(device)
+        except RuntimeError as error:
+            raise ValueError(f"--device {device} is not on this machine, or its extra is not installed") from error
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
 
@@ -258,34 +305,36 @@ def train(argv: list[str]) -> int:
     """dec train METHOD ..."""
     from dec.methods import METHODS, factory
 
-    parser = Parser(prog="dec train", description="Train one method over several seeds.", allow_abbrev=False,
+    parser = Parser(prog="dec train", description="Train one method over several seeds.",
+                    usage="dec train METHOD [OPTION VALUE ...]",
                     epilog="Several values of an option make a sweep: --gamma 0.01 0.1 1 --refresh-every 20 140.")
     parser.add_argument("method", nargs="?", help=f"one of {', '.join(METHODS)}")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished run or table")
-    add_run_options(parser)
     method = argv[0] if argv and not argv[0].startswith("-") else None
     if method:
         make = factory(method)
-        source = re.split(r"\n\s*References:\n", inspect.getdoc(make) or "")[-1]
         parser.prog, parser.description = f"dec train {method}", inspect.getdoc(make).split("\n")[0]
-        group = parser.add_argument_group(f"{method} ({' '.join(source.split())})")
+        group = parser.add_argument_group(f"{method} ({source_of(make)})")
         for name, hint, default, about in options_of(make):
             add(group, f"options.{name}", [name], hint, default, about)
+    add_run_options(parser)
     args = parser.parse(argv)
     prepare_jax(args.device)
     from dec import runs
 
     if args.resume:
-        return finish(lambda: runs.resume(args.resume, quiet=args.quiet), args.resume)
+        return finish(lambda: runs.resume(only(args, argv), quiet=args.quiet), args.resume)
     run = base_run(args)
     if method:
         keep = run.options if run.method == method else {}
         run = dataclasses.replace(run, method=method, options=keep)
+    elif args.method:
+        raise ValueError(f"{args.method!r} must come first: dec train {args.method} ...")
     elif not (args.config or args.preset):
         raise ValueError(f"name a method: dec train METHOD, one of {', '.join(METHODS)}")
-    chosen = given(args) | {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
-    cells = sweep(run, chosen)
-    folder = begin(args, run.method, run.data)
+    own = {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
+    cells = sweep(run, own | given(args))
+    folder = begin(args, run.method, cells)
     if len(cells) > 1:
         return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)
     (name, single), = cells.items()
@@ -297,9 +346,10 @@ def compare(argv: list[str]) -> int:
     """dec compare ..."""
     from dec.methods import METHODS, factory
 
-    parser = Parser(prog="dec compare", allow_abbrev=False,
+    parser = Parser(prog="dec compare", usage="dec compare --methods METHOD ... [OPTION VALUE ...]",
                     description="Several methods over the same seeds, data and pretrained networks, in one table.")
-    parser.add_argument("--methods", nargs="+", default=DEFAULT_METHODS, help=f"of {', '.join(METHODS)}")
+    parser.add_argument("--methods", nargs="+", default=DEFAULT_METHODS,
+                        help=f"of {', '.join(METHODS)} [{' '.join(DEFAULT_METHODS)}]")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished table")
     add_run_options(parser)
     for method, make in METHODS.items():
@@ -311,7 +361,7 @@ def compare(argv: list[str]) -> int:
     from dec import runs
 
     if args.resume:
-        return finish(lambda: runs.resume(args.resume, quiet=args.quiet), args.resume)
+        return finish(lambda: runs.resume(only(args, argv), quiet=args.quiet), args.resume)
     base = base_run(args)
     if args.seeds is None and not args.config:
         base = dataclasses.replace(base, seeds=3)
@@ -320,15 +370,15 @@ def compare(argv: list[str]) -> int:
         factory(method)
         own = {n.replace(f"{method}.", "options.", 1): v for n, v in vars(args).items()
                if n.startswith(f"{method}.") and v is not None}
-        cells |= sweep(dataclasses.replace(base, method=method, options={}), given(args) | own)
-    folder = begin(args, "compare", base.data)
+        cells |= sweep(dataclasses.replace(base, method=method, options={}), own | given(args))
+    folder = begin(args, "compare", cells)
     return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)
 
 
 def evaluate(argv: list[str]) -> int:
     """dec evaluate RUN ..."""
     parser = Parser(prog="dec evaluate", description="Print the scores of a run; with --data, of its model elsewhere.")
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("--data", help="other data to predict and score")
     args = parser.parse(argv)
     from dec import runs
@@ -343,7 +393,7 @@ def evaluate(argv: list[str]) -> int:
 def predict(argv: list[str]) -> int:
     """dec predict RUN DATA ..."""
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("data", help="as --data of train")
     parser.add_argument("--out", type=Path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
@@ -353,9 +403,10 @@ def predict(argv: list[str]) -> int:
     from dec import runs
     from dec.data import load
 
-    model = runs.load_model(args.run)
-    x = runs.flat(load(args.data))
+    model = runs.model_of(args.run)
+    x = runs.rows_for(model, load(args.data), args.data)
     table = runs.labels_table(model, x, model.predict(x))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(args.out, index=False)
     print(f"{len(table)} rows in {args.out}")
     return 0
@@ -364,7 +415,7 @@ def predict(argv: list[str]) -> int:
 def report(argv: list[str]) -> int:
     """dec report RUN"""
     parser = Parser(prog="dec report", description="Write report.md into a run folder: how it was made, its scores.")
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, help="a run folder")
     args = parser.parse(argv)
     from dec.report.markdown import write_report
 
@@ -386,7 +437,7 @@ def listing(name: str, lines: Callable[[], Iterable[tuple[str, str]]]) -> Callab
 def _methods() -> Iterable[tuple[str, str]]:
     from dec.methods import METHODS
 
-    return ((name, inspect.getdoc(make).split("\n")[0]) for name, make in METHODS.items())
+    return ((name, f"{inspect.getdoc(make).splitlines()[0]} ({source_of(make)})") for name, make in METHODS.items())
 
 
 def _data() -> Iterable[tuple[str, str]]:
@@ -400,7 +451,11 @@ def _presets() -> Iterable[tuple[str, str]]:
     from dec.presets import PRESETS
 
     for name, preset in PRESETS.items():
-        yield name, f"{preset.about}. {preset.source}. Published: {preset.published}. Measured: {preset.measured}."
+        parts = [preset.about]
+        for part in ("source", "command", "published", "measured", "notes"):
+            if getattr(preset, part):
+                parts.append(f"  {part:<11}{getattr(preset, part)}")
+        yield name, "\n".join(parts)
 
 
 HANDLERS = {

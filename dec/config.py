@@ -10,35 +10,49 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 
-def opt(default: Any, help: str) -> Any:
-    """A dataclass field with its line of help."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def opt(default: Any, help: str, least: float = -math.inf, most: float = math.inf) -> Any:
+    """A dataclass field with its line of help and, for numbers, the range they must be in."""
+    return dataclasses.field(default=default, metadata={"help": help, "range": (least, most)})
+
+
+class Config:
+    """What all configs share: their numbers are held to their ranges, however they are made."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, (least, most) = getattr(self, field.name), field.metadata.get("range", (-math.inf, math.inf))
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int | float) and not least <= number <= most:
+                    limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
+                    raise ValueError(f"{field.name}={value!r} must be {limits}")
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Config):
     """One optax optimizer and its learning-rate schedule."""
 
     name: str = opt("adam", "any optimizer of optax by its name there: adam, sgd, rmsprop, adamw, ...")
-    learning_rate: float = opt(1e-3, "learning rate of the first step")
-    momentum: float | None = opt(None, "momentum, for the optimizers that have one (sgd, rmsprop)")
+    learning_rate: float = opt(1e-3, "learning rate of the first step", 0)
+    momentum: float | None = opt(None, "momentum, for the optimizers that have one (sgd, rmsprop)", 0, 1)
     schedule: Literal["constant", "step", "exponential", "cosine"] = opt("constant", "how the learning rate falls")
-    decay: float = opt(0.1, "factor of the step and exponential schedules; final fraction of the cosine one")
-    decay_every: int = opt(100, "epochs from one factor to the next (step, exponential)")
+    decay: float = opt(0.1, "factor of the step and exponential schedules; final fraction of the cosine one", 0)
+    decay_every: int = opt(100, "epochs from one factor to the next (step, exponential)", 1)
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(Config):
     """The fully connected autoencoder d-hidden-code-reversed(hidden)-d."""
 
-    hidden: tuple[int, ...] = opt((500, 500, 2000), "widths of the encoder's hidden layers; the decoder mirrors them")
-    code_size: int = opt(10, "width of the code")
+    hidden: tuple[int, ...] = opt((500, 500, 2000), "widths of the encoder's hidden layers; the decoder mirrors it", 1)
+    code_size: int = opt(10, "width of the code", 1)
     activation: str = opt("relu", "of the hidden layers: relu, gelu, elu, leaky_relu, selu, silu, tanh, sigmoid, ...")
     code_activation: str = opt("linear", "of the code layer")
     output: Literal["linear", "sigmoid"] = opt("linear", "linear: squared error; sigmoid: binary cross-entropy")
@@ -46,40 +60,41 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Pretraining:
+class Pretraining(Config):
     """How the autoencoder learns to reconstruct before there are clusters."""
 
-    epochs: int = opt(100, "passes over the training rows, end to end")
-    layerwise_epochs: int = opt(0, "passes for each layer of a stacked denoising autoencoder, before end to end")
-    dropout: float = opt(0.0, "part of every layer's input dropped while pretraining")
-    finetune_epochs: int = opt(0, "further passes without dropout")
-    validation: float = opt(0.0, "part of the rows held out to watch the loss")
+    epochs: int = opt(100, "passes over the training rows, end to end", 0)
+    layerwise_epochs: int = opt(0, "passes for each layer of a stacked denoising autoencoder, before end to end", 0)
+    dropout: float = opt(0.0, "part of every layer's input dropped while pretraining", 0, 0.99)
+    finetune_epochs: int = opt(0, "further passes without dropout", 0)
+    validation: float = opt(0.0, "part of the rows held out to watch the loss", 0, 0.99)
     keep_best: bool = opt(False, "end with the weights of the best epoch by validation (else training) loss")
-    patience: int | None = opt(None, "stop after so many epochs without a better loss")
+    patience: int | None = opt(None, "stop after so many epochs without a better loss", 1)
     warm_start: str | None = opt(None, "a saved model or run folder whose network to start from")
     optimizer: Optimizer = Optimizer()
 
 
 @dataclass(frozen=True)
-class Refinement:
+class Refinement(Config):
     """How network and clusters are refined together."""
 
-    steps: int = opt(8000, "at most so many steps")
+    steps: int = opt(8000, "at most so many steps", 0)
     refresh_every: int | None = opt(None, "steps between refreshes of the targets; default: the larger of 140 and "
-                                          "one epoch")
-    tolerance: float = opt(0.001, "stop when a smaller part of the rows changes its cluster between two refreshes")
+                                          "one epoch", 1)
+    tolerance: float = opt(0.001, "stop when a smaller part of the rows changes its cluster between two refreshes",
+                           0, 1)
     freeze: Literal["none", "encoder", "decoder"] = opt("none", "part of the network that stays as pretrained")
     optimizer: Optimizer = Optimizer(name="sgd", learning_rate=0.01, momentum=0.9)
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Config):
     """Everything that decides what is trained, apart from data, method and seeds."""
 
     scaling: Literal["power", "range", "symmetric", "standard", "none"] = opt(
         "power", "of the input. power: one factor, so that |x|²/d is 1 on average (DEC section 4); range: to [0, 1]; "
                  "symmetric: to [-1, 1]; standard: each column to mean 0 and variance 1")
-    batch_size: int = opt(256, "rows a step")
+    batch_size: int = opt(256, "rows a step", 1)
     dtype: Literal["float32", "bfloat16"] = opt("float32", "of the network's activations; weights and losses stay "
                                                            "float32")
     network: Network = Network()
@@ -88,16 +103,16 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Config):
     """One run of the command line: a method on a data set over several seeds."""
 
     method: str = opt("dec", "see `dec methods`")
     data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to .npy or .npz")
     options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
-    n_clusters: int | None = opt(None, "default: the number of classes, where the data set has labels")
-    seeds: int = opt(1, "how many seeds to train")
-    seed: int = opt(0, "the first of them")
-    limit: int | None = opt(None, "work on a fixed uniform sample of so many rows")
+    n_clusters: int | None = opt(None, "default: the number of classes, where the data set has labels", 2)
+    seeds: int = opt(1, "how many seeds to train", 1)
+    seed: int = opt(0, "the first of them", 0, 2**31)
+    limit: int | None = opt(None, "work on a fixed uniform sample of so many rows", 1)
     pretrain_on: str | None = opt(None, "another data set to pretrain on; --data is then its validation set")
     model: Model = Model()
 
@@ -119,6 +134,8 @@ def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
 def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
     """`config` with the fields in the nested dictionary `values` replaced, each checked against its annotation."""
     hints = typing.get_type_hints(type(config))
+    if not isinstance(values, dict):
+        raise ValueError(f"{where or 'a config'} must hold named options, not {values!r}")
     changes = {}
     for name, value in values.items():
         if name not in hints:
@@ -128,7 +145,10 @@ def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
             changes[name] = replace(current, value, f"{where}{name}.")
         else:
             changes[name] = checked(value, hints[name], where + name)
-    return dataclasses.replace(config, **changes)
+    try:
+        return dataclasses.replace(config, **changes)
+    except ValueError as error:  # a number out of its range
+        raise ValueError(f"{where}{error}") from error
 
 
 def checked(value: Any, hint: Any, name: str) -> Any:
@@ -152,10 +172,15 @@ def checked(value: Any, hint: Any, name: str) -> Any:
     raise ValueError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
 
 
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The nearest spelling among those known, if one is near."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
+
+
 def unknown(what: str, name: str, known: list[str]) -> str:
     """The message for a name that does not exist, with the nearest spelling of one that does."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(name, known)
+    hint = f" Did you mean {near!r}?" if near else ""
     return f"Unknown {what} {name!r}.{hint} Known: {', '.join(sorted(known))}."
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import json
 import platform
 import re
+import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +19,17 @@ import jax
 import numpy as np
 import pandas as pd
 
-from dec import config, metrics
+from dec import config, methods, metrics
 from dec.data import Dataset, cache_dir, load
 from dec.estimator import DeepClustering
+from dec.networks.autoencoder import Net, build
 from dec.report.progress import Progress
 from dec.report.table import failures, results
 from dec.saved import load as load_model
 from dec.training.checkpoint import Checkpoints, write
+from dec.training.fit import check_sizes
+from dec.training.optimizer import transform
+from dec.training.pretrained import warm_start
 from dec.training.session import Session
 
 PLAN, CONFIG, METRICS, ENVIRONMENT, TABLE = "plan.json", "config.json", "metrics.json", "environment.json", "table.md"
@@ -35,13 +42,60 @@ def create(folder: Path, force: bool) -> None:
       FileExistsError: when there is something already, unless `force` may replace an earlier run.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not any((folder / name).is_file() for name in (PLAN, CONFIG)):
+        if not is_run(folder):
             raise FileExistsError(f"--out {folder} exists and is not a run folder; choose another")
         if not force:
             raise FileExistsError(f"--out {folder} holds a run; go on with it by --resume {folder}, replace it by "
                                   "--force, or choose another")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's or a table's: whether this module can read its plan or config."""
+    try:
+        if (folder / PLAN).is_file():
+            return bool(read_plan(folder))
+        return {"method", "data", "model"} <= read_json(folder / CONFIG).keys() and bool(read_config(folder / CONFIG))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def read_plan(folder: Path) -> dict[str, config.Run]:
+    """The named runs of a table.
+
+    Raises:
+      ValueError: when the plan is damaged.
+    """
+    plan = read_json(folder / PLAN)
+    if not isinstance(plan, dict) or not isinstance(plan.get("cells"), dict):
+        raise ValueError(f"{folder / PLAN} is damaged: it has no cells")
+    return {name: config.from_dict(config.Run, run) for name, run in plan["cells"].items()}
+
+
+def read_config(path: Path) -> config.Run:
+    """The run in a config.json.
+
+    Raises:
+      FileNotFoundError, ValueError: when it is not there, damaged, or not that of a run.
+    """
+    found = read_json(path)
+    try:
+        return config.from_dict(config.Run, found)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The content of a metrics.json.
+
+    Raises:
+      FileNotFoundError, ValueError: when it is not there, or damaged.
+    """
+    found = read_json(path)
+    if not isinstance(found, dict) or not {"method", "n_clusters", "seeds", "seconds", "internal"} <= found.keys():
+        raise ValueError(f"{path} is damaged: it lacks what a run's metrics hold")
+    return found
 
 
 def read_json(path: Path) -> Any:
@@ -72,6 +126,43 @@ def write_json(path: Path, value: Any) -> None:
     write(path, (json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n").encode())
 
 
+def check(cells: dict[str, config.Run]) -> None:
+    """Find what would stop any of the runs, before a folder is made or replaced.
+
+    Raises:
+      FileNotFoundError, ValueError: naming what is wrong.
+    """
+    once = functools.cache(load)
+    for run in cells.values():
+        dataset, k, _ = prepare(run, once)
+        x = flat(dataset)
+        check_sizes(len(x), k, run.model)
+        on = methods.make(run.method, run.options).on
+        module = build(run.model.network, x.shape[1], run.model.dtype)
+        jax.eval_shape(lambda key, module=module: Net.fresh(key, module), jax.random.key(0))
+        for part in (run.model.pretraining, run.model.refinement):
+            transform(part.optimizer, 1, 1)
+        if run.model.pretraining.warm_start and on == "codes":
+            warm_start(run.model.pretraining.warm_start, module)
+
+
+def prepare(run: config.Run, load: Callable[..., Dataset] = load) -> tuple[Dataset, int, np.ndarray | None]:
+    """The data set of a run, its number of clusters, and the rows to pretrain on where they are others."""
+    dataset = load(run.data, run.limit)
+    k = dataset.n_classes if run.n_clusters is None else run.n_clusters
+    if k is None:
+        raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
+    if k < 2:
+        raise ValueError(f"--n-clusters {k} must be at least 2")
+    if run.pretrain_on is None:
+        return dataset, k, None
+    other = flat(load(run.pretrain_on, run.limit))
+    if other.shape[1] != flat(dataset).shape[1]:
+        raise ValueError(f"--pretrain-on {run.pretrain_on} has {other.shape[1]} columns, --data {run.data} has "
+                         f"{flat(dataset).shape[1]}; they must be alike")
+    return dataset, k, other
+
+
 class Interrupted(Exception):
     """Ctrl-C ended a run between two chunks; what was there is saved."""
 
@@ -92,19 +183,16 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     Raises:
       Interrupted: after Ctrl-C, when all is saved.
     """
-    dataset = load(run.data, run.limit)
+    dataset, k, pretrain_on = prepare(run)
     x = flat(dataset)
-    pretrain_on = flat(load(run.pretrain_on, run.limit)) if run.pretrain_on else None
-    k = run.n_clusters or dataset.n_classes
-    if k is None:
-        raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
-    if k < 2:
-        raise ValueError(f"--n-clusters {k} must be at least 2")
-    recorded = folder / ENVIRONMENT
-    if recorded.is_file() and read_json(recorded)["data"]["digest"] != dataset.digest:
-        raise ValueError(f"{run.data} is not the data that {folder} was begun with; restore it, or start a new run")
+    recorded, now = folder / ENVIRONMENT, environment(dataset)
+    if recorded.is_file():
+        began = read_json(recorded)
+        if began["data"]["digest"] != dataset.digest:
+            raise ValueError(f"{run.data} is not the data that {folder} was begun with; restore it, or start a new run")
+        now |= {"command": began["command"], "date": began["date"], "resumed": now["date"]}
     write_json(folder / CONFIG, config.to_dict(run) | {"n_clusters": k})
-    write_json(recorded, environment(dataset))
+    write_json(recorded, now)
 
     estimator = make_estimator(run, k)
     estimator.cache = str(cache) if cache else None
@@ -196,7 +284,7 @@ def environment(dataset: Dataset) -> dict[str, Any]:
     packages = ("dec", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "pandas")
     device = jax.devices()[0]
     return {
-        "command": " ".join(["dec", *sys.argv[1:]]),
+        "command": shlex.join(["dec", *sys.argv[1:]]),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "versions": {name: importlib.metadata.version(name) for name in packages},
@@ -219,13 +307,15 @@ def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, ca
     for name, run in cells.items():
         inner = folder / slug(name)
         inner.mkdir(exist_ok=True)
-        finished = inner / METRICS
-        if finished.is_file() and not read_json(finished)["interrupted"]:
-            done[name] = read_json(finished)
-        else:
-            done[name] = execute(run, inner, quiet=quiet, cache=cache, title=name)
+        done[name] = finished(inner) or execute(run, inner, quiet=quiet, cache=cache, title=name)
         write(folder / TABLE, (show(done) + "\n").encode())
     return done
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The metrics of a run that came to its end, else None."""
+    found = read_metrics(folder / METRICS) if (folder / METRICS).is_file() else None
+    return None if found is None or found["interrupted"] else found
 
 
 def pretrained_cache(folder: Path, cached: bool) -> Path:
@@ -240,24 +330,27 @@ def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:
       FileNotFoundError: when it is no run folder.
     """
     if (folder / PLAN).is_file():
-        plan = read_json(folder / PLAN)
-        cells = {name: config.from_dict(config.Run, run) for name, run in plan["cells"].items()}
-        return table(cells, folder, quiet=quiet, cached=plan["cached"])
-    run = config.from_dict(config.Run, read_json(folder / CONFIG))
-    if (folder / METRICS).is_file() and not read_json(folder / METRICS)["interrupted"]:
+        return table(read_plan(folder), folder, quiet=quiet, cached=read_json(folder / PLAN)["cached"])
+    run = read_config(folder / CONFIG)
+    if (done := finished(folder)) is not None:
         print(f"{folder} is finished; nothing to resume.", file=sys.stderr)
-        return {run.method: read_json(folder / METRICS)}
+        return {run.method: done}
     return {run.method: execute(run, folder, quiet=quiet, cache=pretrained_cache(folder, True))}
 
 
 def read_results(folder: Path) -> dict[str, Any]:
     """Named metrics of a run or of every finished cell of a table."""
     if (folder / PLAN).is_file():
-        names = read_json(folder / PLAN)["cells"]
-        found = {name: folder / slug(name) / METRICS for name in names}
-        return {name: read_json(path) for name, path in found.items() if path.is_file()}
-    found_metrics = read_json(folder / METRICS)
-    return {found_metrics["method"]: found_metrics}
+        found = {name: folder / slug(name) / METRICS for name in read_plan(folder)}
+        done = {name: read_metrics(path) for name, path in found.items() if path.is_file()}
+    elif (folder / CONFIG).is_file() and not (folder / METRICS).is_file():
+        done = {}
+    else:
+        run = read_metrics(folder / METRICS)
+        done = {run["method"]: run}
+    if not done:
+        raise FileNotFoundError(f"{folder} has no finished run yet; go on with: dec train --resume {folder}")
+    return done
 
 
 def show(cells: dict[str, Any]) -> str:
@@ -268,14 +361,35 @@ def show(cells: dict[str, Any]) -> str:
 
 def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
     """The kept model's scores on other data, which it only predicts."""
-    model, dataset = load_model(folder), load(spec)
-    x = flat(dataset)
+    model, dataset = model_of(folder), load(spec)
+    x = rows_for(model, dataset, spec)
     labels = model.predict(x)
     found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": len(x)}
     if dataset.y is not None:
         found |= metrics.external(dataset.y, labels)
     return found | {"internal": {"codes": metrics.internal(model.transform(x), labels)},
                     "sizes": np.bincount(labels, minlength=model.n_clusters).tolist()}
+
+
+def model_of(folder: Path) -> DeepClustering:
+    """The kept model of a run.
+
+    Raises:
+      FileNotFoundError, ValueError: when there is none, or a table has several.
+    """
+    if (folder / PLAN).is_file():
+        raise ValueError(f"{folder} is a table; name one of its runs: "
+                         + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
+    return load_model(folder)
+
+
+def rows_for(model: DeepClustering, dataset: Dataset, spec: str) -> np.ndarray:
+    """The rows of other data, if they are as wide as those of the model."""
+    x = flat(dataset)
+    if x.shape[1] != model.n_features_in_:
+        raise ValueError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
+                         "data of that width")
+    return x
 
 
 def slug(name: str) -> str:

@@ -17,8 +17,6 @@ def write_report(folder: Path) -> Path:
       FileNotFoundError: when nothing in it is finished.
     """
     cells = read_results(folder)
-    if not cells:
-        raise FileNotFoundError(f"{folder} has no finished run yet; go on with: dec train --resume {folder}")
     inner = {name: folder / slug(name) if (folder / PLAN).is_file() else folder for name in cells}
     first = read_json(next(iter(inner.values())) / ENVIRONMENT)
     one = next(iter(cells.values()))

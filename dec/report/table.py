@@ -45,15 +45,16 @@ def results(cells: dict[str, dict[str, Any]]) -> str:
     shown = EXTERNAL if labelled else ("agreement",)
     baseline = next((m for m in cells.values() if m["method"] == "kmeans"), None)
     header = ["method", "seeds", *(name.upper() if labelled else name for name in shown)]
-    header += ["ACC over k-means"] if labelled else ["silhouette (input)"]
+    compared = labelled and baseline is not None and len(cells) > 1
+    header += ["ARI over k-means"] if compared else [] if labelled else ["silhouette (input)"]
     header += [f"{part} s" for part in SECONDS]
     rows = []
     for name, metrics in cells.items():
         ok = sum(row["status"] == "ok" for row in metrics["seeds"])
         row = [name, f"{ok}/{len(metrics['seeds'])} ok", *(percent(scores(metrics, score)) for score in shown)]
-        if labelled:
-            row.append(improvement(metrics, baseline, "acc"))
-        else:
+        if compared:
+            row.append(improvement(metrics, baseline, "ari"))
+        if not labelled:
             silhouette = metrics["internal"].get("input", {}).get("silhouette")
             row.append("–" if silhouette is None else f"{silhouette:.3f}")
         reused = metrics.get("reused", 0) and metrics["seconds"]["pretrain"]

@@ -1,0 +1,92 @@
+"""Promises about the package as a whole."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dec
+from dec.metrics import accuracy
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def imports(file: Path) -> set[str]:
+    """The modules a file imports, at any depth."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+@pytest.mark.parametrize("room", ["training", "methods", "shallow", "networks"])
+def test_nothing_that_trains_knows_of_scores_against_labels(room):
+    for file in (ROOT / "dec" / room).glob("*.py"):
+        assert not {name for name in imports(file) if name.startswith(("dec.metrics", "dec.report", "dec.runs"))}, file
+
+
+def test_only_networks_build_on_linen():
+    files = (ROOT / "dec").rglob("*.py")
+    users = {file.parent.name for file in files if any(name.startswith("flax.linen") for name in imports(file))}
+    assert users == {"networks"}
+
+
+def test_nothing_is_pickled():
+    for file in (ROOT / "dec").rglob("*.py"):
+        assert "pickle" not in imports(file), file
+        assert "allow_pickle=True" not in file.read_text(), file
+
+
+def test_config_imports_neither_jax_nor_flax():
+    code = "import sys, dec.config, dec.presets; sys.exit(any(m in sys.modules for m in ('jax', 'flax', 'sklearn')))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_public_names():
+    for name in dec.__all__:
+        assert getattr(dec, name).__doc__, name
+    assert dec.DEC.__name__ == "DEC" and dec.IDEC(gamma=0.2).gamma == 0.2
+    with pytest.raises(AttributeError, match="DEK"):
+        dec.DEK  # noqa: B018
+
+
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
+
+
+def test_readme_example(capsys, monkeypatch, tmp_path, quick_compilation):
+    """The first Python block, on fewer steps."""
+    monkeypatch.chdir(tmp_path)
+    code = readme_blocks("python")[0]
+    assert "dec.IDEC" in code
+    quick = code.replace("random_state=0", "random_state=0, pretraining=dec.Pretraining(epochs=2), "
+                         "refinement=dec.Refinement(steps=20, refresh_every=10), network=dec.Network(hidden=(16,))")
+    assert quick != code
+    exec(compile(quick, "README.md", "exec"), {})
+    assert "seed" in capsys.readouterr().out
+
+
+def test_readme_method_works_from_outside_the_package(tmp_path, blobs, tiny):
+    """The block under "Add a method" is a whole file; it is imported from a folder of its own."""
+    (code,) = [block for block in readme_blocks("python") if "-> Method" in block]
+    assert len(code.splitlines()) < 40
+    (tmp_path / "compact.py").write_text(code)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import compact
+    finally:
+        sys.path.remove(str(tmp_path))
+    x, y = blobs
+    tiny = tiny | {"refinement": dec.Refinement(steps=100, refresh_every=10, tolerance=0.0)}  # to the last step
+    model = dec.DeepClustering(4, method=compact.compact(weight=5.0), **tiny).fit(x)
+    assert accuracy(y, model.labels_) > 0.95
+    history = model.history_[model.history_["phase"] == "cluster"].dropna(subset="compactness")
+    assert np.isfinite(history["reconstruction"]).all()
+    assert history["compactness"].iloc[-1] < history["compactness"].iloc[0]
