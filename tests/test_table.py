@@ -7,7 +7,7 @@ from dec.report.table import failures, improvement, markdown, mean_sd, percent, 
 
 def seed(number, acc=None, status="ok", occupied=3, reason="20 steps"):
     row = {"seed": number, "status": status, "reason": reason, "occupied": occupied, "agreement": 0.5}
-    return row | ({} if acc is None else {name: acc for name in ("acc", "nmi", "ari", "ami")})
+    return row | ({} if acc is None else dict.fromkeys(("acc", "nmi", "ari", "ami"), acc))
 
 
 def metrics(*seeds, method="dec", reused=0, silhouette=0.25):

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from dec.data.scaling import Scaling
 
@@ -163,8 +163,13 @@ def steps(
     carry: Any,
     first: Int[Array, ""],
     last: Int[Array, ""],
+    skip: Bool[Array, ""] | bool = False,
 ) -> tuple[Any, dict[str, Array]]:
-    """Run `step` for first .. last-1 and average its terms, NaN where there is no step."""
+    """Run `step` for first .. last-1 and average its terms.
+
+    Seeds share first and last. A seed that skips keeps its carry and has NaN terms: side by side with others (vmap) it
+    is left out once a period, where bounds of its own would cost a select of all its state every step.
+    """
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(step, first, carry)[1])
 
     def body(index, loop):
@@ -172,8 +177,14 @@ def steps(
         carry, terms = step(index, carry)
         return carry, jax.tree.map(jnp.add, sums, terms)
 
-    carry, sums = lax.fori_loop(first, last, body, (carry, zeros))
-    return carry, jax.tree.map(lambda total: total / (last - first), sums)
+    def go(carry):
+        carry, sums = lax.fori_loop(first, last, body, (carry, zeros))
+        return carry, jax.tree.map(lambda total: total / (last - first), sums)
+
+    def stay(carry):
+        return carry, jax.tree.map(lambda zero: zero + jnp.nan, zeros)
+
+    return lax.cond(skip, stay, go, carry)
 
 
 def weighted_mean(values: Float[Array, "..."], weight: Float[Array, " b"]) -> Float[Array, ""]:

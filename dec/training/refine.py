@@ -97,8 +97,8 @@ class Refine:
             return (optax.apply_updates(trained, self._frozen(updates)), optimizer), {"loss": loss, **terms}
 
         first = index * every
-        last = jnp.where(converged, first, jnp.minimum(first + every, self.config.steps))
-        carry, record = steps(step, (Trained(state.net, state.head.params), state.optimizer), first, last)
+        last = jnp.minimum(first + every, self.config.steps)
+        carry, record = steps(step, (Trained(state.net, state.head.params), state.optimizer), first, last, converged)
         trained, optimizer = carry
         status = jnp.where(converged, CONVERGED, jnp.where(jnp.isfinite(record["loss"]), RUNNING, NOT_FINITE))
         sizes = jnp.bincount(labels, length=self.k)
@@ -108,7 +108,8 @@ class Refine:
             "learning_rate": schedule(self.config.optimizer, self.steps_per_epoch, self.config.steps)(first),
         }
         head = Head(trained.params, state.head.state)
-        return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), last), record
+        taken = jnp.where(converged, first, last)
+        return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), taken), record
 
     def _codes(self, net: PyTree, x: Float[Array, "c d"]) -> Float[Array, "c e"]:
         return x if self.method.on == "input" else net.encode(x)

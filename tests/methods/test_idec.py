@@ -41,7 +41,9 @@ def test_terms_by_hand():
 def gradient():
     """The gradients (net, centers) of a method's mean loss on random rows, and of the reconstruction alone."""
     x = jax.random.normal(jax.random.key(0), (12, 4))
-    net = Net.fresh(jax.random.key(1), build(Network(hidden=(5,), code_size=2), 4))
+    module, rng = build(Network(hidden=(5,), code_size=2), 4), np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda key: Net.fresh(key, module), jax.random.key(1))
+    net = jax.tree.map(lambda a: jnp.asarray(rng.normal(scale=0.5, size=a.shape), a.dtype), shapes)
     centers = jax.random.normal(jax.random.key(2), (3, 2))
     batch = Batch(x, *make("dec").refresh(Head(centers), net.encode(x), jnp.ones(12)), jnp.ones(12), jax.random.key(3))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dec import config
 from dec.methods import make
-from dec.networks.autoencoder import build
+from dec.networks.autoencoder import Net, build
 from dec.training import engine
 from dec.training.fit import Fit, fit
 from dec.training.session import Session
@@ -62,11 +63,18 @@ def module():
 
 
 @pytest.fixture(scope="session")
+def net(module) -> Net:
+    """One network; drawn with NumPy, since initialising with flax takes a second."""
+    shapes, rng = jax.eval_shape(lambda key: Net.fresh(key, module), jax.random.key(0)), np.random.default_rng(0)
+    return jax.tree.map(lambda a: jnp.asarray(rng.normal(scale=0.3, size=a.shape), a.dtype), shapes)
+
+
+@pytest.fixture(scope="session")
 def run_phase():
-    """run_phase(phase, data, states, keys, extra) -> final states and the records [s, periods run]."""
-    def run_phase(phase, data, states, keys, extra=None):
+    """run_phase(phase, data, states, keys, extra, start) -> final states and the records [s, periods run]."""
+    def run_phase(phase, data, states, keys, extra=None, start=0):
         visits = []
-        states = engine.run(phase, data, extra, keys, states, lambda visit: visits.append(visit) and False)
+        states = engine.run(phase, data, extra, keys, states, lambda visit: visits.append(visit), start)
         names = visits[0].records
         return states, {name: np.concatenate([v.records[name] for v in visits], axis=1) for name in names}
 

@@ -167,11 +167,9 @@ def test_the_kept_seed_is_no_failed_one():
     assert runs[4]["reason"].startswith("label change below the tolerance at step 9")
 
 
-@pytest.mark.parametrize("keep_best", [False, True])
-def test_every_seed_can_fail(train, model, keep_best):
-    """Also where the best weights are kept: those of before the divergence were not asked for."""
-    optimizer = Optimizer("sgd", 1e30)
-    hot = replace(model, pretraining=Pretraining(epochs=3, keep_best=keep_best, optimizer=optimizer))
+def test_every_seed_can_fail(train, model):
+    """Also where the best weights are kept: those of before the divergence would pass for a trained network."""
+    hot = replace(model, pretraining=Pretraining(epochs=3, keep_best=True, optimizer=Optimizer("sgd", 1e30)))
     run = train(model=hot)
     for row in run.fit.runs:
         assert row["status"] == "failed"

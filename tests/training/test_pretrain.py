@@ -9,11 +9,11 @@ import pytest
 
 from dec.config import Optimizer, Pretraining
 from dec.data.scaling import Scaling, fit_scaling
-from dec.networks.autoencoder import Net, build
+from dec.networks.autoencoder import build
 from dec.training import engine, pretrained
 from dec.training.batches import batch_rows
 from dec.training.checkpoint import write_arrays
-from dec.training.engine import NO_PROGRESS, RUNNING, place, seed_keys
+from dec.training.engine import NO_PROGRESS, place, seed_keys
 from dec.training.pretrain import Pretrain, stages
 from dec.training.session import Session
 
@@ -22,11 +22,9 @@ SCALING = Scaling(np.float32(0), np.float32(0.1))
 
 
 @pytest.fixture(scope="module")
-def start(module):
+def start(net):
     """A stage's state of one seed, stacked."""
-    def start(phase):
-        state = phase.start(Net.fresh(jax.random.key(0), module))
-        return jax.tree.map(lambda a: jnp.asarray(a)[None] + 0, state)
+    return lambda phase: jax.tree.map(lambda a: jnp.asarray(a)[None] + 0, phase.start(net))
 
     return start
 
@@ -43,19 +41,6 @@ def loss_of(net, x):
 
 
 # ---- One stage
-
-
-def test_the_recorded_loss_is_the_mean_over_batches(x, start, run_phase):
-    """With a learning rate of 0: the last of 5 batches has 44 rows and counts as much as the others."""
-    phase = Pretrain("still", 2, 64, 300, 0.0, None, Pretraining(optimizer=Optimizer("sgd", 0.0)))
-    state = start(phase)
-    net = jax.device_get(first(state.net))
-    after, records = run_phase(phase, place(x, SCALING), state, KEYS)
-    assert (after.step, after.status) == (10, RUNNING)
-    for epoch in range(2):
-        batches = [batch_rows(KEYS[0], jnp.int32(5 * epoch + i), 300, 64) for i in range(5)]
-        expected = np.mean([loss_of(net, x[np.asarray(rows)[np.asarray(valid)]]) for rows, valid in batches])
-        np.testing.assert_allclose(records["loss"][0, epoch], expected, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +65,17 @@ def test_patience_and_the_best_weights(watched, x):
 
 
 def test_a_layers_stage_changes_its_own_pair_alone(x, start, run_phase, identical):
+    """The inner pair; that the gradient of each pair is its own is a test of the network."""
     config = Pretraining(layerwise_epochs=3, dropout=0.1, optimizer=Optimizer("adam", 0.01))
-    data = place(x, SCALING)
-    for phase, own in zip(stages(config, 2, 300, 64), ({"encoder_0", "decoder_1"}, {"encoder_1", "decoder_0"})):
-        state = start(phase)
-        before = jax.device_get(first(state.net))
-        after = first(run_phase(phase, data, state, KEYS)[0].net)
-        for name, layer in after.params["params"].items():
-            kept = identical(layer, before.params["params"][name])
-            assert kept == (name not in own), name
-        losses = [net.denoising(data[:], KEYS[0], 0.0, phase.layer).mean() for net in (before, after)]
-        assert losses[1] < 0.9 * losses[0]
+    data, phase = place(x, SCALING), stages(config, 2, 300, 64)[1]
+    state = start(phase)
+    before = jax.device_get(first(state.net))
+    after = first(run_phase(phase, data, state, KEYS)[0].net)
+    for name, layer in after.params["params"].items():
+        kept = identical(layer, before.params["params"][name])
+        assert kept == (name not in ("encoder_1", "decoder_0")), name
+    losses = [net.denoising(data[:], KEYS[0], 0.0, 1).mean() for net in (before, after)]
+    assert losses[1] < 0.9 * losses[0]
 
 
 def test_the_stages_in_order():
@@ -105,11 +90,11 @@ def test_the_stages_in_order():
     assert listed(epochs=0) == []
 
 
-def test_bfloat16_keeps_float32_state(model, x):
+def test_bfloat16_keeps_float32_state(model, net, x):
     phase = Pretrain("half", 2, 64, 300, 0.0, None, Pretraining(keep_best=True))
-    net = Net.fresh(jax.random.key(0), build(model.network, 8, "bfloat16"))
+    half, data = net.replace(module=build(model.network, 8, "bfloat16")), place(x, SCALING)
     state, record = jax.eval_shape(
-        lambda net: phase.period(place(x, SCALING), place(x, SCALING), KEYS[0], phase.start(net), jnp.int32(0)), net
+        lambda net: phase.period(data, data, KEYS[0], phase.start(net), jnp.int32(0)), half
     )
     floats = {leaf.dtype for leaf in jax.tree.leaves((state, record)) if jnp.issubdtype(leaf.dtype, jnp.floating)}
     assert floats == {jnp.dtype("float32")}
@@ -131,13 +116,12 @@ def networks(module, x, model):
 
 
 def test_cached_networks_are_reused(networks, tmp_path, identical):
-    """Two stages with a validation loss; then again from the cache, then beside a seed that is new; then damaged."""
+    """Two stages; then again from the cache, then beside a seed that is new; then damaged."""
     cache = tmp_path / "cache"
-    asked = {"epochs": 2, "dropout": 0.3, "finetune_epochs": 2, "validation": 0.2}
+    asked = {"epochs": 2, "dropout": 0.3, "finetune_epochs": 2}
     nets, session = networks([5], cache, **asked)
     expected = [("pretrain", 0), ("pretrain", 1), ("finetune", 0), ("finetune", 1)]
     assert [(r["phase"], r["period"]) for r in session.history] == expected
-    assert all(np.isfinite(r["validation_loss"]) for r in session.history)
     assert session.reused == 0 and len(list(cache.iterdir())) == 1
 
     before = engine.TRACES.copy()
@@ -187,17 +171,25 @@ def test_the_validation_rows_are_others():
         pretrained._split(x, 0.999)
 
 
-def test_warm_start(networks, trained, x, tmp_path, identical):
-    """From a saved network, at the loss it had: with a learning rate of 0 for one epoch."""
+def test_warm_start_and_the_recorded_losses(networks, trained, x, tmp_path, identical):
+    """From a saved network with a learning rate of 0: the losses are those it had.
+
+    That of the 210 training rows is the mean over batches: the last of 4 has 18 rows and counts as much as the others.
+    """
     net = first(trained.fit.nets)
     write_arrays(tmp_path / "model" / "arrays.npz", {f"net/{n}": a for n, a in pretrained.flat(net.params).items()}, {})
     still = Optimizer("sgd", 0.0)
-    nets, session = networks([8, 9], epochs=1, warm_start=str(tmp_path), optimizer=still, validation=0.3)
-    held = fit_scaling(x, "power").apply(pretrained._split(x, 0.3)[1])
-    expected = net.reconstruction(held, net.encode(held)).mean()
-    for s in range(2):
+    nets, session = networks([8, 9], epochs=2, warm_start=str(tmp_path), optimizer=still, validation=0.3)
+    rows, held = (fit_scaling(x, "power").apply(part) for part in pretrained._split(x, 0.3))
+    error, held_error = (((a - np.asarray(net.decode(net.encode(a)))) ** 2).mean(1) for a in (rows, held))
+    records = {(r["seed"], r["period"]): r for r in session.history}
+    for s, key in enumerate(seed_keys([8, 9], "pretrain")):
         assert identical(jax.tree.map(lambda a, s=s: a[s], nets), net)
-        np.testing.assert_allclose(session.history[s]["validation_loss"], expected, rtol=1e-5)
+        for epoch in (0, 1):
+            at, valid = jax.vmap(lambda i, key=key: batch_rows(key, i, 210, 64))(4 * epoch + jnp.arange(4))
+            expected = np.mean([error[r[v]].mean() for r, v in zip(np.asarray(at), np.asarray(valid))])
+            np.testing.assert_allclose(records[8 + s, epoch]["loss"], expected, rtol=1e-5)
+            np.testing.assert_allclose(records[8 + s, epoch]["validation_loss"], held_error.mean(), rtol=1e-5)
 
 
 def test_warm_start_from_what_does_not_fit(trained, tmp_path, module, model):

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,6 @@ from dec.config import Refinement
 from dec.data.scaling import Scaling
 from dec.methods import make
 from dec.methods.base import Head
-from dec.networks.autoencoder import Net
 from dec.training import engine
 from dec.training.engine import CONVERGED, RUNNING, State, place, seed_keys
 from dec.training.refine import Refine, Trained
@@ -23,11 +20,10 @@ def data(x):
 
 
 @pytest.fixture(scope="module")
-def start(module, data):
+def start(net, data):
     """A phase and its stacked state of one seed, from the first four rows as centers."""
     def start(**config):
         phase = Refine(make("idec"), 4, 300, 64, Refinement(**config))
-        net = Net.fresh(jax.random.key(0), module)
         params = net.encode(data[:4])
         state = State(net, Head(params), phase._transform().init(Trained(net, params)), jnp.zeros(300, jnp.int32),
                       jnp.int32(RUNNING), jnp.int32(0))
@@ -44,7 +40,7 @@ def parts(state):
 
 @pytest.mark.parametrize(("frozen", "free", "config", "steps", "periods", "status"), [
     ("encoder", "decoder", {"steps": 7, "refresh_every": 3, "tolerance": 0.0}, 7, 3, RUNNING),  # 3 + 3 + 1 steps
-    ("decoder", "encoder", {"steps": 7, "refresh_every": 3, "tolerance": 1.0}, 3, 2, CONVERGED),  # at the 2nd refresh
+    ("decoder", "encoder", {"steps": 6, "refresh_every": 3, "tolerance": 0.5}, 3, 2, CONVERGED),  # at the 2nd refresh
 ])
 def test_frozen_parts_bounds_and_tolerance(start, data, run_phase, identical, frozen, free, config, steps, periods,
                                            status):
@@ -60,17 +56,16 @@ def test_frozen_parts_bounds_and_tolerance(start, data, run_phase, identical, fr
     np.testing.assert_allclose(records["reconstruction"] + records["clustering"], records["loss"], rtol=1e-6)
 
 
-def test_the_change_is_the_part_of_rows_that_moved(start, data):
-    phase, state = start(steps=4, refresh_every=2, freeze="encoder", tolerance=0.0)
-    one = jax.tree.map(lambda a: a[0], state)
-    labels = phase.labels(data, one)
-    moved = one._replace(memory=labels.at[:75].add(1))
-    frozen = replace(phase, config=replace(phase.config, tolerance=0.26))
-    after, record = jax.jit(frozen.period)(data, None, KEYS[0], moved, jnp.int32(1))
-    assert record["change"] == 0.25
-    assert after.status == CONVERGED
-    np.testing.assert_array_equal(after.memory, labels)
-    np.testing.assert_array_equal(record["occupied"], len(np.unique(labels)))
+@pytest.mark.parametrize(("moved", "status", "step"), [(75, CONVERGED, 3), (225, RUNNING, 6)])
+def test_it_stops_when_few_rows_moved(start, data, run_phase, moved, status, step):
+    """At the refresh before step 3, with a quarter and with three quarters of the labels other than before."""
+    phase, state = start(freeze="decoder", steps=6, refresh_every=3, tolerance=0.5)
+    labels = phase.labels(data, jax.tree.map(lambda a: a[0], state))
+    after, records = run_phase(phase, data, state._replace(memory=labels.at[:moved].add(1)[None]), KEYS, start=1)
+    assert records["change"][0, 0] == moved / 300
+    assert (after.status, after.step) == (status, step)
+    np.testing.assert_array_equal(after.memory[0], labels)
+    assert records["occupied"][0, 0] == len(np.unique(labels))
 
 
 def test_the_interval_of_the_refresh():
