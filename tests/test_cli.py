@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from dec import cli, config
+from dec import cli, config, options
 from dec.data import available
 from dec.methods import METHODS
 from dec.presets import PRESETS
@@ -32,8 +31,9 @@ def dec(*words):
 
 
 def test_help_is_quick_and_imports_nothing_heavy():
+    heavy = {"jax", "flax", "optax", "sklearn", "pandas", "numpy"}
     code = ("import sys; from dec.cli import main; main(['--help']); "
-            "print(sorted({'jax', 'flax', 'sklearn', 'pandas', 'numpy', 'optax'} & sys.modules.keys()), file=sys.stderr)")
+            f"print(sorted({heavy} & sys.modules.keys()), file=sys.stderr)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert done.stdout.startswith("usage: dec COMMAND")
@@ -66,12 +66,12 @@ def test_the_help_of_a_method_shows_each_option_with_default_and_source(method):
     status, out, _ = dec("train", method, "--help")
     text = " ".join(out.split())
     assert status == 0
-    assert f"{method} ({cli.source_of(METHODS[method])}):" in text
-    for name, _, default, about in cli.options_of(METHODS[method]):
+    assert f"{method} ({options.source_of(METHODS[method])}):" in text
+    for name, _, default, about in options.options_of(METHODS[method]):
         assert about, name
         start = text.index(f"--{name}")
         assert f"[{default}]" in text[start:start + 600]
-    for dotted, _, default, about in cli.leaves(config.Run()):
+    for dotted, _, default, about in options.leaves(config.Run()):
         flag = dotted.removeprefix("model.").replace("_", "-")
         assert f"--{flag} V ..." in text, flag
         assert " ".join(about.split()) in text
@@ -179,7 +179,7 @@ BAD = [  # the command line, and what its one line must name
     ("train --config run/config.json --preset quick", "--config and --preset exclude each other", "give one"),
     ("train dec --device abacus", "--device", "'abacus'"),
     ("train --resume nowhere", "nowhere is not a run folder", "config.json"),
-    ("train --resume run --steps 5 --gamma=1", "--resume", "leave out --gamma, --steps"),
+    ("train idec --resume run --steps 5 --gamma=1", "--resume", "leave out --gamma, --steps"),
     ("train dec --out run", "--out run holds a run", "replace it by --force, or choose another"),
     ("train dec --out mine --force", "--out mine exists and is not a run folder", "choose another"),
     ("train dec --out notes.txt --force", "--out notes.txt exists and is not a run folder", "choose another"),
@@ -248,7 +248,7 @@ def test_ctrl_c_outside_of_training(monkeypatch):
     ("500,500,2000", tuple[int, ...], (500, 500, 2000)), ("16", tuple[int, ...], (16,)), (",", tuple[int, ...], ()),
 ])
 def test_words_become_what_the_field_asks_for(text, hint, value):
-    found = cli.parse(text, hint)
+    found = options.parse(text, hint)
     assert found == value and type(found) is type(value)
 
 
@@ -278,14 +278,3 @@ def test_a_preset_is_where_options_start_from(monkeypatch):
     (run,) = begun.values()
     assert (run.method, run.data, run.n_clusters) == ("idec", "digits", 10)
     assert (run.model.pretraining.epochs, run.model.pretraining.optimizer.learning_rate) == (7, 1.0)
-
-
-def test_progress_is_on_stderr_and_quiet_is_quiet(place):
-    words = ["train", "ae+kmeans", "--limit", 60, "--hidden", 4, "--code-size", 2, "--epochs", 2, "--restarts", 2]
-    status, out, err = dec(*words, "--out", "loud")
-    assert status == 0
-    assert "ae+kmeans: pretrain: 2/2  loss" in err and "pretrain:" not in out
-    status, again, err = dec(*words, "--out", "still", "--quiet")
-    assert (status, err) == (0, "")
-    assert "2.0*" not in out and "a pretrained network was reused" in again
-    assert json.loads((place / "still/metrics.json").read_text())["reused"] == 1

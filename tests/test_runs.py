@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from dec import cli, config, runs
+from dec import cli, config, folders, options, runs
 from dec.data import load
 
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "
@@ -154,7 +154,7 @@ def test_folders_that_name_themselves_do_not_collide(place, monkeypatch):
 
 
 def test_evaluate_prints_the_table_again(trained, compared):
-    assert dec("evaluate", trained)[:2] == (0, runs.show(runs.read_results(trained)) + "\n")
+    assert dec("evaluate", trained)[:2] == (0, runs.show(folders.read_results(trained)) + "\n")
     folder, printed = compared
     status, out, _ = dec("evaluate", folder)
     assert status == 0
@@ -183,7 +183,7 @@ def test_report(trained, compared):
     text = (compared[0] / "report.md").read_text()
     assert (status, out.strip()) == (0, str(compared[0] / "report.md"))
     assert text.startswith("# digits: 300 rows, 10 clusters")
-    assert runs.show(runs.read_results(compared[0])) in text
+    assert runs.show(folders.read_results(compared[0])) in text
     for name in ("kmeans", "ae+kmeans", "dec", "idec"):
         assert f"**{name}**" in text
     assert dec("report", trained)[0] == 0
@@ -217,6 +217,13 @@ def test_codes_of_the_shared_network_are_the_start(compared):
     """DEC's first refresh sees what k-means on the codes of the same seed ended with: methods are paired."""
     folder = compared[0]
     assert all(record["change"] == 0 for record in history(folder / "dec", "cluster") if record["period"] == 0)
+
+
+def test_progress_is_on_stderr(compared):
+    status, out, err = dec("train", "ae+kmeans", *TINY[:-1], "--seeds", 2, "--no-cache", "--out", "loud")
+    assert status == 0
+    assert "ae+kmeans: pretrain: 3/3  loss" in err and "pretrain:" not in out
+    assert "a pretrained network was reused" not in out
 
 
 def test_a_sweep_is_one_resumable_table(compared, place):
@@ -292,15 +299,15 @@ def test_sweep_names_and_settings():
     base = config.Run(method="idec", options={"alpha": 2.0})
     both = {"model.pretraining.optimizer.learning_rate": [0.1, 0.2], "model.refinement.optimizer.learning_rate": [0.3,
             0.4], "options.gamma": [0.5], "model.network.hidden": [(8, 4)]}
-    cells = cli.sweep(base, both)
+    cells = options.sweep(base, both)
     assert len(cells) == 4
     name = "idec model.pretraining.optimizer.learning_rate=0.2 model.refinement.optimizer.learning_rate=0.3"
     run = cells[name]
     assert (run.model.pretraining.optimizer.learning_rate, run.model.refinement.optimizer.learning_rate) == (0.2, 0.3)
     assert run.options == {"alpha": 2.0, "gamma": 0.5}
     assert run.model.network.hidden == (8, 4)
-    assert list(cli.sweep(base, {})) == ["idec"]
-    assert list(cli.sweep(base, {"limit": [None, 5]})) == ["idec limit=None", "idec limit=5"]
+    assert list(options.sweep(base, {})) == ["idec"]
+    assert list(options.sweep(base, {"limit": [None, 5]})) == ["idec limit=None", "idec limit=5"]
 
 
 # Folders are kept.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dec.folders import CONFIG, ENVIRONMENT, PLAN, read_json, read_results, slug
 from dec.report.table import markdown
-from dec.runs import CONFIG, ENVIRONMENT, PLAN, read_json, read_results, show, slug
+from dec.runs import show
 from dec.training.checkpoint import write
 
 

@@ -109,7 +109,7 @@ class Pretrain:
         return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, best)
 
     def result(self, states: State) -> Net:
-        """The stacked networks this stage ends with; NaN where it diverged, so that no such seed passes for a good one."""
+        """The stacked networks this stage ends with; NaN where it diverged, lest such a seed pass for a good one."""
         nets = states.memory.net if self.config.keep_best else states.net
         diverged = states.status == NOT_FINITE
         return jax.tree.map(lambda a: jnp.where(diverged.reshape(-1, *[1] * (a.ndim - 1)), jnp.nan, a), nets)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dec.cli import main
-from dec.runs import read_results
+from dec.folders import read_results
 
 pytestmark = [
     pytest.mark.data,

@@ -20,9 +20,9 @@ from dec.data import load
 from dec.training.checkpoint import Checkpoints
 
 DEADLINE = 120  # seconds until a checkpoint, or the end of a process, counts as never coming
-# Long by its many periods, not by its work: some thirty checkpoints in a few seconds. No cached network may stand in
+# Long by its many periods, not by its work: some twenty checkpoints in a few seconds. No cached network may stand in
 # for one that has to be resumed.
-OPTIONS = shlex.split("--hidden , --code-size 3 --limit 300 --n-clusters 4 --pretraining.epochs 600 --steps 1200 "
+OPTIONS = shlex.split("--hidden , --code-size 3 --limit 300 --n-clusters 4 --pretraining.epochs 400 --steps 800 "
                       "--refresh-every 2 --tolerance 0 --seeds 2 --no-cache --quiet")
 
 
@@ -126,7 +126,7 @@ def test_interrupted_leaves_a_usable_model_and_can_be_resumed(whole, tmp_path):
     assert "Stopping after this chunk" in err and "Traceback" not in err
     found = json.loads((run / "metrics.json").read_text())
     assert found["interrupted"]
-    assert all(0 < row["steps"] < 1200 and row["reason"].startswith("interrupted at step") for row in found["seeds"])
+    assert all(0 < row["steps"] < 800 and row["reason"].startswith("interrupted at step") for row in found["seeds"])
 
     np.save(tmp_path / "rows.npy", load("digits", 300).x)
     assert dec("predict", run, tmp_path / "rows.npy", "--out", tmp_path / "labels.csv")[0] == 0

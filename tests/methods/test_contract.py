@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import dec
-from dec.cli import options_of
 from dec.methods import METHODS, make
 from dec.methods.base import Batch, Clock, Head, View
 from dec.networks.autoencoder import Net, build
+from dec.options import options_of
 
 K, N, D, CODE = 3, 40, 6, 4
 pytestmark = pytest.mark.parametrize("name", METHODS)
@@ -43,7 +43,7 @@ CLOCK = Clock(jnp.int32(5), jnp.float32(0.5), jnp.float32(0.1))
 
 
 def test_start_is_finite_and_a_function_of_the_key(name, net, x):
-    method, codes, head = started(name, net, x)
+    head = started(name, net, x)[2]
     assert isinstance(head, Head)
     for leaf, again in zip(jax.tree.leaves(head), jax.tree.leaves(started(name, net, x)[2])):
         assert np.isfinite(leaf).all()

@@ -1,0 +1,191 @@
+"""Command-line options made from the config dataclasses and the methods' factories, and runs made from options."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import itertools
+import re
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from dec import config
+
+
+class Help(argparse.HelpFormatter):
+    """Help that names an option's value once, however many names the option has."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if action.nargs != "+" or not action.option_strings:
+            return super()._format_action_invocation(action)
+        return f"{', '.join(action.option_strings)} {action.metavar or action.dest.upper()} ..."
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises one clear error instead of printing its usage and leaving."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=Help, **settings)
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise ValueError(f"{message} (see `{self.prog} --help`)")
+
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        """Parse, with the nearest spelling for an unknown option."""
+        args, rest = self.parse_known_args(argv)
+        if rest:
+            known = [option[2:] for action in self._actions for option in action.option_strings]
+            wrong = next((word.split("=")[0] for word in rest if word.startswith("-")), None)
+            if wrong is None:
+                raise ValueError(f"Unexpected {rest[0]!r}; it belongs to no option. See `{self.prog} --help`.")
+            near = config.nearest(wrong.lstrip("-"), known)
+            hint = f" Did you mean '--{near}'?" if near else ""
+            raise ValueError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
+        return args
+
+
+# Options from dataclasses and factories.
+
+
+def leaves(part: Any, prefix: str = "") -> Iterable[tuple[str, Any, Any, str]]:
+    """(dotted name, type, default, help) of every plain field of a config, depth first."""
+    hints = typing.get_type_hints(type(part))
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from leaves(value, f"{prefix}{field.name}.")
+        elif field.name not in ("method", "options", "data", "seeds", "seed"):
+            yield prefix + field.name, hints[field.name], value, field.metadata["help"]
+
+
+def options_of(factory: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
+    """(name, type, default, help) of a method's options: the factory's signature and the Args of its docstring."""
+    hints = typing.get_type_hints(factory)
+    parts = re.split(r"\n\s*(Args|References):\n", inspect.getdoc(factory) or "")
+    described = dict(zip(parts[1::2], parts[2::2])).get("Args", "")
+    helps = dict(re.findall(r"^ *(\w+): ((?:.|\n(?! *\w+: ))+)", described, flags=re.M))
+    return [(name, hints[name], parameter.default, " ".join(helps.get(name, "").split()))
+            for name, parameter in inspect.signature(factory).parameters.items()]
+
+
+def source_of(factory: Callable[..., Any]) -> str:
+    """The References of a method's docstring, on one line."""
+    return " ".join(re.split(r"\n\s*References:\n", inspect.getdoc(factory) or "")[-1].split()).rstrip(".")
+
+
+def add(parser: Any, dest: str, names: list[str], hint: Any, default: Any, about: str) -> None:
+    """One option, under one or two names, that takes one value, or several as a sweep."""
+    shown = "none" if default is None else ",".join(map(str, default)) if isinstance(default, tuple) else default
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    kind = f" ({', '.join(choices)})" if choices else " (with commas)" if typing.get_origin(hint) is tuple else ""
+    parser.add_argument(*(f"--{name.replace('_', '-')}" for name in names), dest=dest, nargs="+", metavar="V",
+                        type=lambda text: parse(text, hint),
+                        help=f"{about}{kind} [{shown}]".replace("%", "%%"))
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def parse(text: str, hint: Any) -> Any:
+    """A word of the command line as the type a config field asks for."""
+    args = [a for a in typing.get_args(hint) if a is not type(None)]
+    if text.lower() == "none" and len(args) < len(typing.get_args(hint)):
+        return None
+    if typing.get_origin(hint) is typing.Literal:
+        if text not in args:
+            near = config.nearest(text, args)
+            raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(args)}"
+                                             + (f"; did you mean {near!r}?" if near else ""))
+        return text
+    if typing.get_origin(hint) is not tuple and args:
+        hint = args[0]
+    try:
+        if typing.get_origin(hint) is tuple:
+            return tuple(typing.get_args(hint)[0](part) for part in text.split(",") if part)
+        if hint is bool:
+            return {"true": True, "false": False}[text.lower()]
+        return hint(text)
+    except (ValueError, KeyError) as error:
+        kind = KINDS.get(hint, "whole numbers with commas between, like 500,500,2000")
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from error
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What `train` and `compare` share."""
+    group = parser.add_argument_group("run")
+    group.add_argument("--data", help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to .npy or "
+                                      ".npz [digits]")
+    group.add_argument("--seeds", type=int, help="how many seeds to train [1; compare 3]")
+    group.add_argument("--seed", type=int, help="the first of them [0]")
+    group.add_argument("--out", type=Path, help="the run folder [runs/DATA-METHOD-TIME]")
+    group.add_argument("--preset", help="start from a cited protocol, see `dec presets`")
+    group.add_argument("--config", type=Path, help="start from the config.json of a run")
+    group.add_argument("--force", action="store_true", help="replace a run that is in --out")
+    group.add_argument("--no-cache", action="store_true", help="do not reuse networks that earlier runs pretrained")
+    group.add_argument("--quiet", action="store_true", help="no progress")
+    group.add_argument("--device", choices=("cpu", "gpu", "tpu"), help="where to run [JAX's default]")
+    fields = list(leaves(config.Run()))
+    counts: dict[str, int] = {}
+    for dotted, *_ in fields:
+        counts[dotted.split(".")[-1]] = counts.get(dotted.split(".")[-1], 0) + 1
+    groups: dict[str, Any] = {"": group}
+    for dotted, hint, default, about in fields:
+        short = dotted.removeprefix("model.")
+        section = short.rsplit(".", 1)[0] if "." in short else ""
+        target = groups.setdefault(section, parser.add_argument_group(section) if section else group)
+        last = dotted.split(".")[-1]
+        names = [last, short] if counts[last] == 1 and last != short else [short]
+        add(target, dotted, names, hint, default, about)
+
+
+def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run]:
+    """Named runs: one for every combination of the options' values; swept ones are part of the name."""
+    last = [dotted.split(".")[-1] for dotted in swept]
+    short = {dotted: dotted.split(".")[-1] if last.count(dotted.split(".")[-1]) == 1 else dotted for dotted in swept}
+    runs = {}
+    for values in itertools.product(*swept.values()):
+        nested: dict[str, Any] = {}
+        for dotted, value in zip(swept, values):
+            *path, last = dotted.split(".")
+            inner = nested
+            for part in path:
+                inner = inner.setdefault(part, {})
+            inner[last] = value
+        nested["options"] = base.options | nested.get("options", {})
+        varied = [f"{short[dotted]}={_word(value)}" for (dotted, choices), value in zip(swept.items(), values)
+                  if len(choices) > 1]
+        try:
+            runs[" ".join([base.method, *varied])] = config.replace(base, nested)
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix("model.")) from error
+    return runs
+
+
+def _word(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def base_run(args: argparse.Namespace) -> config.Run:
+    """The run that --preset or --config gives, with the plain options of the command line."""
+    from dec.presets import preset
+
+    run = preset(args.preset) if args.preset else config.Run()
+    if args.config:
+        if args.preset:
+            raise ValueError("--config and --preset exclude each other; give one")
+        from dec.folders import read_config
+
+        if not args.config.is_file():
+            raise FileNotFoundError(f"--config {args.config} is no file; give the config.json of a run")
+        run = read_config(args.config)
+    plain = {name: getattr(args, name) for name in ("data", "seeds", "seed") if getattr(args, name) is not None}
+    return config.replace(run, plain, "--")
+
+
+def given(args: argparse.Namespace) -> dict[str, list[Any]]:
+    """The config options on the command line and their values."""
+    names = {dotted for dotted, *_ in leaves(config.Run())}
+    return {name: values for name, values in vars(args).items() if name in names and values is not None}
