@@ -1,4 +1,4 @@
-"""Shared by all tests: jaxtyping is checked, compiled programs are kept between processes, and small configurations."""
+"""Shared by all tests: compiled programs are kept between processes, and small configurations."""
 
 import os
 import tempfile

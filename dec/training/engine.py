@@ -80,7 +80,7 @@ def over_seeds(f: Callable[..., Any], how: str) -> Callable[..., Any]:
 
 
 def seed_keys(seeds: list[int], purpose: str) -> Key[Array, " s"]:
-    """One key a seed for one purpose; the same whatever other seeds there are."""
+    """One key a seed for a purpose, told by its first four letters; the same whatever other seeds there are."""
     salt = int.from_bytes(purpose.encode()[:4].ljust(4), "big") & 0x7FFFFFFF
     return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.array(seeds, jnp.uint32))
 

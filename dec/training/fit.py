@@ -19,7 +19,7 @@ from dec.networks.autoencoder import Net, build
 from dec.shallow.agreement import agreement
 from dec.training import pretrained
 from dec.training.checkpoint import Checkpoint, unpack
-from dec.training.engine import CONVERGED, NOT_FINITE, State, execution, over_seeds, place, seed_keys
+from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, State, execution, over_seeds, place, seed_keys
 from dec.training.refine import Refine
 from dec.training.session import Session
 
@@ -213,7 +213,7 @@ def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session
         return f"the loss or the weights became NaN or infinite by step {step}; lower the learning rate"
     if occupied == 1 < k:
         return "collapsed: all rows are in one cluster"
-    if session.interrupted:
+    if session.interrupted and status == RUNNING:
         ended = f"interrupted at step {step}"
     elif status == CONVERGED:
         ended = f"label change below the tolerance at step {step}"

@@ -21,8 +21,10 @@ def schedule(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> o
             return optax.exponential_decay(rate, every, optimizer.decay, staircase=kind == "step")
 
 
-def transform(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> optax.GradientTransformation:
-    """The optax transformation of a phase.
+def transform(
+    optimizer: config.Optimizer, steps_per_epoch: int, steps: int
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """The optax transformation of a phase, and its learning rate at each step.
 
     Raises:
       ValueError: for a name optax does not have, or a momentum for an optimizer without one.
@@ -37,7 +39,8 @@ def transform(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> 
         if "momentum" not in parameters:
             raise ValueError(f"optimizer {optimizer.name!r} takes no momentum; leave momentum={optimizer.momentum} out")
         options["momentum"] = optimizer.momentum
-    return make(schedule(optimizer, steps_per_epoch, steps), **options)
+    rate = schedule(optimizer, steps_per_epoch, steps)
+    return make(rate, **options), rate
 
 
 def _parameters(candidate: object) -> dict:

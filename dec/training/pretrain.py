@@ -14,7 +14,7 @@ from dec import config
 from dec.networks.autoencoder import Net
 from dec.training.batches import batch_rows
 from dec.training.engine import NO_PROGRESS, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
-from dec.training.optimizer import schedule, transform
+from dec.training.optimizer import transform
 
 
 class Best(NamedTuple):
@@ -55,19 +55,19 @@ class Pretrain:
     def steps_per_epoch(self) -> int:
         return -(-self.rows // self.batch_size)
 
-    def _transform(self) -> optax.GradientTransformation:
+    def _optimizer(self) -> tuple[optax.GradientTransformation, optax.Schedule]:
         return transform(self.config.optimizer, self.steps_per_epoch, self.epochs * self.steps_per_epoch)
 
     def start(self, net: Net) -> State:
         """The state before the first epoch, for one seed."""
         best = Best(jnp.float32(jnp.inf), jnp.int32(0), net if self.config.keep_best else ())
-        return State(net, (), self._transform().init(net), best, jnp.int32(RUNNING), jnp.int32(0))
+        return State(net, (), self._optimizer()[0].init(net), best, jnp.int32(RUNNING), jnp.int32(0))
 
     def period(
         self, data: Data, validation: Data | None, key: Key[Array, ""], state: State, epoch: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
         """One epoch, then the validation loss, the best weights and the reasons to stop."""
-        tx = self._transform()
+        tx, rate = self._optimizer()
 
         def objective(net: Net, x, weight, step_key):
             return weighted_mean(net.denoising(x, step_key, self.rate, self.layer), weight)
@@ -91,9 +91,7 @@ class Pretrain:
         if self.config.patience is not None:
             stale = epoch - best.epoch >= self.config.patience
             status = jnp.where((status == RUNNING) & stale, NO_PROGRESS, status)
-        record["learning_rate"] = schedule(
-            self.config.optimizer, self.steps_per_epoch, self.epochs * self.steps_per_epoch
-        )(first)
+        record["learning_rate"] = rate(first)
         return State(net, (), optimizer, best, status, first + self.steps_per_epoch), record
 
     def _loss(self, net: Net, data: Data, key: Key[Array, ""]) -> Float[Array, ""]:
@@ -121,7 +119,7 @@ def stages(pretraining: config.Pretraining, layers: int, rows: int, batch_size: 
         return Pretrain(name, epochs, batch_size, rows, rate, layer, pretraining)
 
     layerwise = [
-        stage(f"layer {i + 1}", pretraining.layerwise_epochs, pretraining.dropout, i) for i in range(layers)
+        stage(f"{i + 1}. layer", pretraining.layerwise_epochs, pretraining.dropout, i) for i in range(layers)
     ]
     # Xie et al. 2016, section 3.2: after the denoising layers, the whole is fine-tuned without dropout.
     end_to_end = stage("pretrain", pretraining.epochs, 0.0 if pretraining.layerwise_epochs else pretraining.dropout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,17 +49,18 @@ def networks(
       resume: a checkpoint of a pretraining stage.
     """
     files = _cache_files(module, x, validation, model, session.seeds, cache)
-    found = {seed: read_arrays(file) for seed, file in files.items() if file.is_file() and not resume}
-    todo = resume.note["seeds"] if resume else [seed for seed in session.seeds if seed not in found]
-    session.reused = len(session.seeds) - len(todo)
+    began = resume.note["seeds"] if resume else []  # the checkpoint's; all others came from the cache
+    found = {seed: cached for seed, file in files.items() if seed not in began and (cached := _read_cached(file))}
+    todo = began or [seed for seed in session.seeds if seed not in found]
+    if gone := set(session.seeds) - set(todo) - set(found):
+        raise ValueError(f"cannot resume: the cached networks of seeds {sorted(gone)} are gone; start the run anew")
+    session.reused = len(found)
     params = {seed: arrays for seed, (arrays, _) in found.items()}
-    if resume:  # seeds that were in the cache then are in it still
-        params |= {seed: read_arrays(files[seed])[0] for seed in session.seeds if seed not in todo}
-    for _, about in found.values():
+    for _, about in () if resume else found.values():
         session.history += about["history"]
         session.seconds["pretrain"] += about["seconds"]
     if todo:
-        before = session.seconds["pretrain"]
+        before = sum(about["seconds"] for _, about in found.values())
         with session.clock("pretrain"):
             trained, whole = _train(module, x, scaling, validation, model, session, todo, resume)
         each = (session.seconds["pretrain"] - before) / len(todo)
@@ -167,6 +169,15 @@ def warm_start(path: str, module: Autoencoder) -> Net:
     if shapes != found:
         raise ValueError(f"warm_start={path!r} has layers {found}; this network and data need {shapes}")
     return Net(params, module)
+
+
+def _read_cached(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+    """A cached network with its history and seconds; None where there is none, or none that can be read."""
+    try:
+        return read_arrays(file) if file.is_file() else None
+    except ValueError as error:
+        warnings.warn(f"{error}; the network is trained anew", stacklevel=2)
+        return None
 
 
 def _cache_files(

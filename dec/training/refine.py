@@ -14,7 +14,7 @@ from dec import config
 from dec.methods.base import Batch, Clock, Head, Method, View
 from dec.training.batches import batch_rows
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
-from dec.training.optimizer import schedule, transform
+from dec.training.optimizer import transform
 
 
 class Trained(NamedTuple):
@@ -55,7 +55,7 @@ class Refine:
     def periods(self) -> int:
         return -(-self.config.steps // self.refresh_every) if self.method.loss else 0
 
-    def _transform(self) -> optax.GradientTransformation:
+    def _optimizer(self) -> tuple[optax.GradientTransformation, optax.Schedule]:
         return transform(self.config.optimizer, self.steps_per_epoch, self.config.steps)
 
     def start(self, data: Data, key: Key[Array, ""], net: PyTree) -> State:
@@ -63,14 +63,14 @@ class Refine:
         codes, _ = sweep(lambda x, weight: (self._codes(net, x), ()), data)
         head = self.method.init(key, View(codes, jnp.ones(self.rows)), self.k)
         labels = jnp.argmax(self.method.assign(head, codes), axis=-1).astype(jnp.int32)
-        optimizer = self._transform().init(Trained(net, head.params))
+        optimizer = self._optimizer()[0].init(Trained(net, head.params))
         return State(net, head, optimizer, labels, jnp.int32(RUNNING), jnp.int32(0))
 
     def period(
         self, data: Data, extra: None, key: Key[Array, ""], state: State, index: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
         """Refresh; stop if hardly a row changed its cluster; else train up to the next refresh."""
-        tx, every = self._transform(), self.refresh_every
+        (tx, rate), every = self._optimizer(), self.refresh_every
         labels, rows, stats = self._refresh(data, state)
         change = jnp.mean(labels != state.memory)
         converged = (index > 0) & (change < self.config.tolerance)
@@ -105,7 +105,7 @@ class Refine:
         record |= {
             "change": change,
             "occupied": jnp.sum(sizes > 0),
-            "learning_rate": schedule(self.config.optimizer, self.steps_per_epoch, self.config.steps)(first),
+            "learning_rate": rate(first),
         }
         head = Head(trained.params, state.head.state)
         taken = jnp.where(converged, first, last)

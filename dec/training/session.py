@@ -82,11 +82,17 @@ class Session:
     @contextmanager
     def clock(self, part: str) -> Iterator[None]:
         """Add the time inside to `seconds[part]`, less what went into compilation."""
-        began, compiled = time.perf_counter(), COMPILING.seconds()
+        self._clock = part, time.perf_counter(), COMPILING.seconds()
         yield
-        compiling = COMPILING.seconds() - compiled
-        self.seconds["compile"] += compiling
-        self.seconds[part] += time.perf_counter() - began - compiling
+        self._tick()
+
+    def _tick(self) -> None:
+        """Bring `seconds` up to date."""
+        part, began, compiled = self._clock
+        now, compiling = time.perf_counter(), COMPILING.seconds()
+        self.seconds["compile"] += compiling - compiled
+        self.seconds[part] += now - began - (compiling - compiled)
+        self._clock = part, now, compiling
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -122,11 +128,13 @@ class Session:
                 self.progress(phase.name, visit.next, phase.periods, self.history[-1] if self.history else {})
             if self.callback:
                 self.phase, self.step = phase.name, int(np.max(visit.state.step))
-                self.terms = {name: values[:, -1] for name, values in visit.records.items()}
+                last = np.maximum(visit.done - 1, 0)  # where a seed stopped within the chunk
+                self.terms = {n: values[np.arange(len(last)), last] for n, values in visit.records.items()}
                 self.codes = lambda: np.asarray(encode(data, visit.state.net))
                 self.callback(self)
             due = time.perf_counter() - self._saved >= checkpoint_seconds()
             if self.checkpoints and (due or visit.finished or self.interrupted):
+                self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds}
                 self.checkpoints.save(phase.name, visit.next, visit.state, about)
                 self._saved = time.perf_counter()
@@ -141,10 +149,10 @@ class Session:
 
     def _record(self, visit: Visit, seeds: list[int]) -> None:
         known = len(self.history)
-        for s, seed in enumerate(seeds):
-            for i in range(int(visit.done[s])):
+        for i in range(int(visit.done.max())):
+            for s in np.flatnonzero(visit.done > i):
                 values = {name: value[s, i].item() for name, value in visit.records.items()}
-                self.history.append({"phase": visit.phase.name, "seed": seed, "period": visit.first + i, **values})
+                self.history.append({"phase": visit.phase.name, "seed": seeds[s], "period": visit.first + i, **values})
         if self.log:
             with open(self.log, "a") as file:
                 file.writelines(json.dumps(record) + "\n" for record in self.history[known:])

@@ -202,7 +202,7 @@ def test_training_against_float64(options, batch_size, steps):
     phase = Refine(make("dec", options), 3, len(x), batch_size, config)
     data, key = place(x, Scaling(np.float32(0), np.float32(1))), jax.random.key(2)
     head = Head(jnp.asarray(w.centers, jnp.float32))
-    optimizer = phase._transform().init(Trained(net, head.params))
+    optimizer = phase._optimizer()[0].init(Trained(net, head.params))
     state = State(net, head, optimizer, jnp.zeros(10, jnp.int32), jnp.int32(RUNNING), jnp.int32(0))
     state = state._replace(memory=phase.labels(data, state))
     after, record = jax.jit(phase.period)(data, None, key, state, jnp.int32(0))

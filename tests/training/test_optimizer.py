@@ -22,7 +22,7 @@ def test_schedules_by_hand(kind, decay, expected):
 
 def test_momentum_and_schedule_by_hand():
     """v = 0.9 v + g, w -= lr v, with the learning rate halved at step 1 (v: 2, 3.8)."""
-    tx = transform(Optimizer("sgd", 0.1, momentum=0.9, schedule="step", decay=0.5, decay_every=1), 1, 10)
+    tx, _ = transform(Optimizer("sgd", 0.1, momentum=0.9, schedule="step", decay=0.5, decay_every=1), 1, 10)
     w, state = jnp.float32(1), tx.init(jnp.float32(1))
     for expected in (1 - 0.1 * 2, 1 - 0.1 * 2 - 0.05 * 3.8):
         update, state = tx.update(jnp.float32(2), state, w)

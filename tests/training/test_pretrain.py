@@ -85,7 +85,7 @@ def test_the_stages_in_order():
     assert listed(epochs=3) == [("pretrain", 3, 0.0, None)]
     assert listed(epochs=3, dropout=0.2, finetune_epochs=2) == [("pretrain", 3, 0.2, None), ("finetune", 2, 0.0, None)]
     assert listed(epochs=3, dropout=0.2, layerwise_epochs=1) == [
-        ("layer 1", 1, 0.2, 0), ("layer 2", 1, 0.2, 1), ("pretrain", 3, 0.0, None),
+        ("1. layer", 1, 0.2, 0), ("2. layer", 1, 0.2, 1), ("pretrain", 3, 0.0, None),
     ]
     assert listed(epochs=0) == []
 
@@ -139,8 +139,10 @@ def test_cached_networks_are_reused(networks, tmp_path, identical):
 
     for file in files:
         file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"\.npz is damaged or was not written by dec"):
-        networks([5], cache, **asked)
+    with pytest.warns(UserWarning, match=r"\.npz is damaged or was not written by dec.*trained anew"):
+        anew, fourth = networks([5], cache, **asked)
+    assert identical(nets, anew) and fourth.reused == 0
+    assert networks([5], cache, **asked)[1].reused == 1  # the damaged file was replaced
 
 
 def test_what_decides_the_weights_names_the_file(module, x, model, tmp_path):

@@ -25,7 +25,7 @@ def start(net, data):
     def start(**config):
         phase = Refine(make("idec"), 4, 300, 64, Refinement(**config))
         params = net.encode(data[:4])
-        state = State(net, Head(params), phase._transform().init(Trained(net, params)), jnp.zeros(300, jnp.int32),
+        state = State(net, Head(params), phase._optimizer()[0].init(Trained(net, params)), jnp.zeros(300, jnp.int32),
                       jnp.int32(RUNNING), jnp.int32(0))
         return phase, jax.tree.map(lambda a: a[None] + 0, state)
 
