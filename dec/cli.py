@@ -79,6 +79,10 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
     folder = args.out or Path("runs") / slug(f"{data}-{name}-{stamp}")
     while folder.exists() and not args.out:  # another run of this second
         folder = folder.with_name(f"{folder.name}+")
+    for run in cells.values():
+        for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start):
+            if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"--out {folder} would replace {needed}, which this run needs; choose another")
     create(folder, args.force)
     return folder
 
@@ -194,7 +198,8 @@ def compare(argv: list[str]) -> int:
         factory(method)
         own = {n.replace(f"{method}.", "options.", 1): v for n, v in vars(args).items()
                if n.startswith(f"{method}.") and v is not None}
-        cells |= sweep(dataclasses.replace(base, method=method, options={}), own | given(args))
+        kept = base.options if method == base.method else {}
+        cells |= sweep(dataclasses.replace(base, method=method, options=kept), own | given(args))
     folder = begin(args, "compare", cells)
     return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)
 

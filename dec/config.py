@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -23,16 +24,44 @@ def opt(default: Any, help: str, least: float = -math.inf, most: float = math.in
     return dataclasses.field(default=default, metadata={"help": help, "range": (least, most)})
 
 
+def checked(value: Any, hint: Any, name: str) -> Any:
+    """`value` as the type `hint` asks (an int where a float is wanted, a list for a tuple), or a ValueError."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        return checked(value, next(a for a in args if a is not type(None)), name)
+    if origin is Literal:
+        if value not in args:
+            raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, args))}")
+        return value
+    if origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(checked(v, args[0], name) for v in value)
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif hint is Any or (isinstance(value, origin or hint) and not (hint is int and isinstance(value, bool))):
+        return value
+    raise ValueError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
+
+
 class Config:
-    """What all configs share: their numbers are held to their ranges, however they are made."""
+    """What all configs share: their values are held to their types and ranges, however they are made."""
 
     def __post_init__(self) -> None:
+        hints = _hints(type(self))
         for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, checked(getattr(self, field.name), hints[field.name], field.name))
             value, (least, most) = getattr(self, field.name), field.metadata.get("range", (-math.inf, math.inf))
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not least <= number <= most:
                     limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
                     raise ValueError(f"{field.name}={value!r} must be {limits}")
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 @dataclass(frozen=True)
@@ -65,7 +94,8 @@ class Pretraining(Config):
 
     epochs: int = opt(100, "passes over the training rows, end to end", 0)
     layerwise_epochs: int = opt(0, "passes for each layer of a stacked denoising autoencoder, before end to end", 0)
-    dropout: float = opt(0.0, "part of every layer's input dropped while pretraining", 0, 0.99)
+    dropout: float = opt(0.0, "part of every layer's input dropped: layer by layer, where that is asked for, else in "
+                              "the end to end passes", 0, 0.99)
     finetune_epochs: int = opt(0, "further passes without dropout", 0)
     validation: float = opt(0.0, "part of the rows held out to watch the loss", 0, 0.99)
     keep_best: bool = opt(False, "end with the weights of the best epoch by validation (else training) loss")
@@ -133,7 +163,7 @@ def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
 
 def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
     """`config` with the fields in the nested dictionary `values` replaced, each checked against its annotation."""
-    hints = typing.get_type_hints(type(config))
+    hints = _hints(type(config))
     if not isinstance(values, dict):
         raise ValueError(f"{where or 'a config'} must hold named options, not {values!r}")
     changes = {}
@@ -149,27 +179,6 @@ def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
         return dataclasses.replace(config, **changes)
     except ValueError as error:  # a number out of its range
         raise ValueError(f"{where}{error}") from error
-
-
-def checked(value: Any, hint: Any, name: str) -> Any:
-    """`value` as the type `hint` asks (an int where a float is wanted, a list for a tuple), or a ValueError."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        return checked(value, next(a for a in args if a is not type(None)), name)
-    if origin is Literal:
-        if value not in args:
-            raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, args))}")
-        return value
-    if origin is tuple:
-        if isinstance(value, list | tuple):
-            return tuple(checked(v, args[0], name) for v in value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif hint is Any or (isinstance(value, origin or hint) and not (hint is int and isinstance(value, bool))):
-        return value
-    raise ValueError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -37,7 +37,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
       method_options: the named method's options, for example {"gamma": 0.1}.
       n_init: networks trained, from seeds random_state, random_state + 1, ... Kept is the one whose partition has the
         highest mean ARI with those of the others; no label and no loss takes part in that choice.
-      random_state: first seed, or a NumPy generator to draw it from.
+      random_state: first seed, or a `numpy.random.RandomState` to draw it from.
       network: a `dec.config.Network`; None for its defaults. Its fields are also parameters: `network__hidden`.
       pretraining: a `dec.config.Pretraining`; likewise.
       refinement: a `dec.config.Refinement`; likewise, down to `refinement__optimizer__learning_rate`.
@@ -46,8 +46,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
       dtype: "float32" or "bfloat16" activations.
       device: "cpu", "gpu" or "tpu"; None for JAX's default.
       cache: folder of pretrained networks to reuse and add to, or None.
-      callback: called as callback(session) between chunks of steps; it may read `session.phase`, `.step`, `.terms`
-        (per seed), and call `session.codes()`.
+      callback: called as callback(session) between chunks of steps; it may read `session.phase`, `.step`, `.running`
+        (the seeds in training), `.terms` (each an array over them), and call `session.codes()`: [seeds, n, c].
       verbose: 0 for silence, 1 for progress.
 
     Attributes:
@@ -205,7 +205,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             self.all_labels_ = fitted.labels
             self.labels_ = fitted.labels[fitted.chosen]
             self.codes_ = self.fit_.encode(X)
-            self.cluster_centers_ = self.fit_.centers()
+            if (centers := self.fit_.centers()) is not None:
+                self.cluster_centers_ = centers
         self.fit_seed_ = int(kept["seed"])
         self.seconds_ = dict(session.seconds)
         self.n_features_in_ = X.shape[1]
@@ -217,6 +218,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             raise ValueError(f"n_init={self.n_init!r} must be an integer of at least 1")
         if isinstance(self.random_state, int | np.integer):
             first = int(self.random_state)
+            if not 0 <= first <= 2**32 - 1 - self.n_init:
+                raise ValueError(f"random_state={first} must be from 0 to 2**32 - 1 - n_init")
         else:
             first = int(check_random_state(self.random_state).randint(2**31 - int(self.n_init)))
         return list(range(first, first + int(self.n_init)))
@@ -269,7 +272,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     @property
     def _n_features_out(self) -> int:
-        return self.cluster_centers_.shape[1]
+        return self.codes_.shape[1]
 
     def summary(self) -> str:
         """The layer table of the network; before fitting, give X to `fit` first."""

@@ -109,6 +109,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
         if began["data"]["digest"] != dataset.digest:
             raise ValueError(f"{run.data} is not the data that {folder} was begun with; restore it, or start a new run")
         now |= {"command": began["command"], "date": began["date"], "resumed": now["date"]}
+    now["cached"] = cache is not None
     write_json(folder / CONFIG, config.to_dict(run) | {"n_clusters": k})
     write_json(recorded, now)
 
@@ -156,10 +157,13 @@ def assess(
     fitted = hasattr(estimator, "fit_")
     if fitted:
         for row, labels in zip(seeds, estimator.all_labels_):
-            row["sizes"] = np.bincount(labels, minlength=k)
+            row["sizes"] = metrics.sizes(labels, k)[0]
             if dataset.y is not None and row["status"] == "ok":
                 row |= metrics.external(dataset.y, labels)
-    inner = {}
+    inner, confusion = {}, None
+    if fitted and dataset.y is not None:
+        matrix, classes, clusters = metrics.confusion(dataset.y, estimator.labels_)
+        confusion = {"classes": [dataset.classes[c] for c in classes], "clusters": clusters, "counts": matrix}
     if fitted:
         inner["codes"] = metrics.internal(estimator.codes_, estimator.labels_)
         inner["input"] = metrics.internal(np.asarray(estimator.fit_.scaling.apply(x)), estimator.labels_)
@@ -172,6 +176,7 @@ def assess(
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
         "internal": inner,
+        "confusion": confusion,
         "seconds": session.seconds,
         "reused": session.reused,
         "interrupted": session.interrupted,
@@ -220,6 +225,8 @@ def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, ca
       Interrupted: after Ctrl-C.
     """
     cache = pretrained_cache(folder, cached)
+    if len({slug(name) for name in cells}) < len(cells):
+        raise ValueError(f"two of {', '.join(cells)} would share a folder; run them as tables of their own")
     write_json(folder / PLAN, {"cells": {n: config.to_dict(run) for n, run in cells.items()}, "cached": cached})
     done = {}
     for name, run in cells.items():
@@ -247,7 +254,8 @@ def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:
     if (done := finished(folder)) is not None:
         print(f"{folder} is finished; nothing to resume.", file=sys.stderr)
         return {run.method: done}
-    return {run.method: execute(run, folder, quiet=quiet, cache=pretrained_cache(folder, True))}
+    cached = read_json(folder / ENVIRONMENT)["cached"] if (folder / ENVIRONMENT).is_file() else True
+    return {run.method: execute(run, folder, quiet=quiet, cache=pretrained_cache(folder, True) if cached else None)}
 
 
 def show(cells: dict[str, Any]) -> str:
@@ -265,7 +273,7 @@ def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
     if dataset.y is not None:
         found |= metrics.external(dataset.y, labels)
     return found | {"internal": {"codes": metrics.internal(model.transform(x), labels)},
-                    "sizes": np.bincount(labels, minlength=model.n_clusters).tolist()}
+                    "sizes": metrics.sizes(labels, model.n_clusters)[0].tolist()}
 
 
 def model_of(folder: Path) -> DeepClustering:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dec.estimator import DeepClustering
 
 FORMAT = 1
-PLAIN = ("n_clusters", "n_init", "scaling", "batch_size", "dtype", "device", "cache", "verbose")
+PLAIN = ("n_init", "verbose")
 
 
 def save(estimator: DeepClustering, path: Path) -> None:
@@ -43,7 +43,7 @@ def save(estimator: DeepClustering, path: Path) -> None:
         "class": type(estimator).__name__,
         "method": None if custom else method_name(estimator),
         "method_options": estimator._options(),
-        "params": {name: _plain(getattr(estimator, name)) for name in PLAIN},
+        "params": {name: _plain(getattr(estimator, name)) for name in PLAIN} | {"n_clusters": fit.k},
         "random_state": int(fit.runs[0]["seed"]),
         "model": config.to_dict(fit.model),
         "n_features_in": estimator.n_features_in_,
@@ -64,7 +64,7 @@ def method_name(estimator: DeepClustering) -> str:
     from dec.estimator import class_name
 
     named = {class_name(name): name for name in methods.METHODS}
-    return named.get(type(estimator).__name__) or estimator.method
+    return next((named[c.__name__] for c in type(estimator).__mro__ if c.__name__ in named), None) or estimator.method
 
 
 def load(path: str | Path, method: Method | None = None) -> DeepClustering:
@@ -97,7 +97,8 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering:
     model = config.from_dict(config.Model, about["model"])
     parts = {part: getattr(model, part) for part in faces.PARTS}
     own = about["method_options"]
-    params = about["params"] | {"random_state": about["random_state"]} | parts
+    own_scale = {name: getattr(model, name) for name in ("scaling", "batch_size", "dtype")}
+    params = about["params"] | {"random_state": about["random_state"]} | parts | own_scale
     if about["class"] in faces.NAMED and method is None:
         loaded = faces.NAMED[about["class"]](**params, **own)
     else:
@@ -112,7 +113,8 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering:
         labels=labels[None], runs=about["runs"], chosen=0, history=[], seconds=about["seconds"],
     )
     loaded.labels_, loaded.codes_, loaded.all_labels_ = labels, arrays["codes"], arrays["all_labels"]
-    loaded.cluster_centers_ = loaded.fit_.centers()
+    if (centers := loaded.fit_.centers()) is not None:
+        loaded.cluster_centers_ = centers
     loaded.runs_ = pd.DataFrame(about["runs"])
     loaded.history_ = pd.read_json(io.StringIO(history), orient="records", lines=True)
     loaded.n_iter_, loaded.stop_reason_ = about["n_iter"], about["stop_reason"]

@@ -32,7 +32,7 @@ def tiny() -> dict:
 
     return {
         "network": dec.Network(hidden=(16,), code_size=3),
-        "pretraining": dec.Pretraining(epochs=5),
+        "pretraining": dec.Pretraining(epochs=20),
         "refinement": dec.Refinement(steps=40, refresh_every=10),
         "batch_size": 64,
         "random_state": 0,

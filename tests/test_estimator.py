@@ -48,7 +48,7 @@ def test_what_a_fit_leaves(fitted, blobs):
     history = fitted.history_
     assert isinstance(history, pd.DataFrame) and set(history["phase"]) == {"pretrain", "cluster"}
     pretraining = history[history["phase"] == "pretrain"]
-    assert len(pretraining) == 2 * 5  # seeds x epochs
+    assert len(pretraining) == 2 * 20  # seeds x epochs
     assert {"reconstruction", "clustering", "change", "occupied", "learning_rate"} <= set(history)
     assert fitted.n_iter_ == fitted.runs_.set_index("seed").loc[fitted.fit_seed_, "steps"]
     assert str(fitted.n_iter_) in fitted.stop_reason_

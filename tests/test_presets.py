@@ -33,7 +33,9 @@ def test_the_command_of_a_preset_is_one(name, monkeypatch):
     assert f"--preset {name}" in PRESETS[name].command
     assert cli.main(words) == 2
     assert begun
-    assert all(run.model == preset(name).model and run.data == preset(name).data for run in begun.values())
+    assert all(run.data == preset(name).data and run.model.network == preset(name).model.network
+               and run.model.pretraining.optimizer == preset(name).model.pretraining.optimizer
+               and run.model.refinement == preset(name).model.refinement for run in begun.values())
 
 
 def changed(run):

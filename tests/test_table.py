@@ -11,7 +11,7 @@ def seed(number, acc=None, status="ok", occupied=3, reason="20 steps"):
 
 
 def metrics(*seeds, method="dec", reused=0, silhouette=0.25):
-    return {"method": method, "n_clusters": 3, "seeds": list(seeds), "reused": reused,
+    return {"method": method, "data": "digits", "n": 90, "n_clusters": 3, "seeds": list(seeds), "reused": reused,
             "internal": {"input": {"silhouette": silhouette}},
             "seconds": {"compile": 1.0, "pretrain": 2.0, "cluster": 3.04}}
 

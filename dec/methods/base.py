@@ -28,7 +28,7 @@ class Clock(NamedTuple):
 
 
 class View(NamedTuple):
-    """The rows a method starts from: all of them, or a fixed uniform sample of a very large set."""
+    """The rows a method starts from."""
 
     codes: Float[Array, "m d"]
     weight: Float[Array, " m"]  # 0 for padding

@@ -24,6 +24,9 @@ def dec(alpha: float = 1.0, target: Literal["dataset", "batch"] = "dataset") -> 
       Xie et al. 2016, section 3.1.
     """
 
+    if alpha <= 0:
+        raise ValueError(f"alpha={alpha} must be above 0")
+
     def init(key, view, k):
         return Head(params=kmeans(key, view.codes, view.weight, k).centers)
 

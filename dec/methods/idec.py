@@ -20,6 +20,8 @@ def idec(gamma: float = 0.1, alpha: float = 1.0, target: Literal["dataset", "bat
     References:
       Guo et al. 2017, section 3.
     """
+    if gamma < 0:
+        raise ValueError(f"gamma={gamma} must be at least 0")
     base = dec(alpha, target)
 
     def loss(net, head, batch, clock):

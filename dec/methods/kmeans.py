@@ -34,6 +34,9 @@ def ae_kmeans(restarts: int = 20) -> Method:
       The baseline of Xie et al. 2016, table 2.
     """
 
+    if restarts < 1:
+        raise ValueError(f"restarts={restarts} must be at least 1")
+
     def init(key, view, k):
         return Head(params=lloyd(key, view.codes, view.weight, k, restarts=restarts).centers)
 

@@ -30,12 +30,19 @@ def write_report(folder: Path) -> Path:
         show(cells),
         "## Seeds",
         *(_seeds(name, metrics) for name, metrics in cells.items()),
+        *(["## Classes and clusters of the kept seeds"] if one.get("confusion") else []),
+        *(_confusion(name, m["confusion"]) for name, m in cells.items() if m.get("confusion")),
         "## Settings",
         *(f"- {name}: `{path / CONFIG}`" for name, path in inner.items()),
     ]
     path = folder / "report.md"
     write(path, ("\n\n".join(parts) + "\n").encode())
     return path
+
+
+def _confusion(name: str, confusion: dict[str, Any]) -> str:
+    rows = [[label, *map(str, counts)] for label, counts in zip(confusion["classes"], confusion["counts"])]
+    return f"**{name}**\n\n{markdown(['class', *map(str, confusion['clusters'])], rows)}"
 
 
 def _seeds(name: str, metrics: dict[str, Any]) -> str:

@@ -40,7 +40,8 @@ class Progress:
     def __call__(self, phase: str, done: int, total: int, record: dict[str, Any]) -> None:
         """Show that `done` of `total` periods are behind us, with the last record's terms."""
         shown = ("loss", "validation_loss", "change", "occupied")
-        terms = "  ".join(f"{name.replace('_', ' ')} {record[name]:.4g}" for name in shown if name in record)
+        found = {name.replace("_", " "): record[name] for name in shown if record.get(name) is not None}
+        terms = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
         title = f"{self.prefix}{phase}"
         if self._rich:
             if title not in self._bars:

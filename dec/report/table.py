@@ -43,9 +43,13 @@ def results(cells: dict[str, dict[str, Any]]) -> str:
     """The Markdown table of named cells' metrics."""
     labelled = any(scores(metrics, "acc") for metrics in cells.values())
     shown = EXTERNAL if labelled else ("agreement",)
-    baseline = next((m for m in cells.values() if m["method"] == "kmeans"), None)
+
+    def same(metrics: dict[str, Any]) -> tuple:
+        return metrics["data"], metrics["n"], metrics["n_clusters"]
+
+    baselines = {same(m): m for m in reversed(cells.values()) if m["method"] == "kmeans"}
     header = ["method", "seeds", *(name.upper() if labelled else name for name in shown)]
-    compared = labelled and baseline is not None and len(cells) > 1
+    compared = labelled and bool(baselines) and len(cells) > 1
     header += ["ARI over k-means"] if compared else [] if labelled else ["silhouette (input)"]
     header += [f"{part} s" for part in SECONDS]
     rows = []
@@ -53,7 +57,7 @@ def results(cells: dict[str, dict[str, Any]]) -> str:
         ok = sum(row["status"] == "ok" for row in metrics["seeds"])
         row = [name, f"{ok}/{len(metrics['seeds'])} ok", *(percent(scores(metrics, score)) for score in shown)]
         if compared:
-            row.append(improvement(metrics, baseline, "ari"))
+            row.append(improvement(metrics, baselines.get(same(metrics)), "ari"))
         if not labelled:
             silhouette = metrics["internal"].get("input", {}).get("silhouette")
             row.append("–" if silhouette is None else f"{silhouette:.3f}")

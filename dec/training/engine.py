@@ -8,6 +8,7 @@ chunks the host shows progress, keeps history, writes checkpoints and may stop.
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -71,7 +72,13 @@ def place(x: np.ndarray, scaling: Scaling) -> Data:
 
 def execution() -> str:
     """How seeds share a device: one after the other on a CPU (bit-identical to a single seed), else side by side."""
-    return "map" if jax.default_backend() == "cpu" else "vmap"
+    return "map" if device().platform == "cpu" else "vmap"
+
+
+def device() -> jax.Device:
+    """Where arrays go: `jax.default_device` where it is set, else the first device."""
+    chosen = jax.config.jax_default_device
+    return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 
 def over_seeds(f: Callable[..., Any], how: str) -> Callable[..., Any]:
@@ -80,33 +87,43 @@ def over_seeds(f: Callable[..., Any], how: str) -> Callable[..., Any]:
 
 
 def seed_keys(seeds: list[int], purpose: str) -> Key[Array, " s"]:
-    """One key a seed for a purpose, told by its first four letters; the same whatever other seeds there are."""
-    salt = int.from_bytes(purpose.encode()[:4].ljust(4), "big") & 0x7FFFFFFF
-    return jax.vmap(lambda seed: jax.random.fold_in(jax.random.key(seed), salt))(jnp.array(seeds, jnp.uint32))
+    """One key a seed for one purpose; the same whatever other seeds there are."""
+    salt = zlib.crc32(purpose.encode())
+    keys = jax.vmap(lambda seed: jax.random.key(seed, impl="threefry2x32"))(jnp.array(seeds, jnp.uint32))
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, jnp.uint32(salt))
 
 
 @partial(jax.jit, static_argnames=("phase", "how"), donate_argnames=("state",))
 def _chunk(phase, how, data, extra, keys, state, first, count):
-    """Periods first .. first+count-1 of every seed that still runs; records are stacked [s, RECORDS]."""
+    """Periods first .. first+count-1 of every seed that still runs; records are stacked [s, RECORDS].
+
+    The loop over periods is shared by all seeds, so that side by side (vmap) its bounds stay plain numbers, and a seed
+    that has stopped is left out once a period.
+    """
     TRACES[phase.name] += 1
+    shape = jax.eval_shape(lambda d, e, k, s: phase.period(d, e, k[0], jax.tree.map(lambda a: a[0], s), first)[1],
+                           data, extra, keys, state)
+    records = jax.tree.map(lambda a: jnp.zeros((len(keys), RECORDS, *a.shape), a.dtype), shape)
 
-    def one_seed(key: Key[Array, ""], state: State) -> tuple[State, PyTree]:
-        shapes = jax.eval_shape(phase.period, data, extra, key, state, first)[1]
-        records = jax.tree.map(lambda a: jnp.zeros((RECORDS, *a.shape), a.dtype), shapes)
+    def one_seed(key: Key[Array, ""], state: State, index: Int[Array, ""]) -> tuple[State, PyTree]:
+        def stay(state):
+            return state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shape)
 
-        def running(carry):
-            state, _, i = carry
-            return (state.status == RUNNING) & (i < count)
+        return lax.cond(state.status == RUNNING, lambda s: phase.period(data, extra, key, s, index), stay, state)
 
-        def period(carry):
-            state, records, i = carry
-            state, record = phase.period(data, extra, key, state, first + i)
-            return state, jax.tree.map(lambda all, one: all.at[i].set(one), records, record), i + 1
+    def going(carry):
+        state, _, _, i = carry
+        return jnp.any(state.status == RUNNING) & (i < count)
 
-        state, records, done = lax.while_loop(running, period, (state, records, jnp.int32(0)))
-        return state, (records, done)
+    def period(carry):
+        state, records, done, i = carry
+        done += state.status == RUNNING
+        state, record = over_seeds(lambda key, state: one_seed(key, state, first + i), how)(keys, state)
+        return state, jax.tree.map(lambda all, one: all.at[:, i].set(one), records, record), done, i + 1
 
-    return over_seeds(one_seed, how)(keys, state)
+    start = state, records, jnp.zeros(len(keys), jnp.int32), jnp.int32(0)
+    state, records, done, _ = lax.while_loop(going, period, start)
+    return state, (records, done)
 
 
 class Visit(NamedTuple):

@@ -63,9 +63,10 @@ class Fit:
         out = codes if self.nets is None else _decode(jnp.asarray(codes), self._one(self.nets, seed))
         return np.asarray(self.scaling.invert(np.asarray(out)))
 
-    def centers(self, seed: int | None = None) -> Float[np.ndarray, "k c"]:
-        """Cluster centers among the codes."""
-        return np.asarray(self._one(self.heads, seed).params)
+    def centers(self) -> Float[np.ndarray, "k c"] | None:
+        """Cluster centers among the codes, where they are all that the head has; else None."""
+        params = self._one(self.heads, None).params
+        return None if not hasattr(params, "shape") else np.asarray(params)
 
     def only(self, seed: int) -> Fit:
         """This fit with one seed's network and clusters, as NumPy arrays."""
@@ -151,7 +152,7 @@ def fit(
                 like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
                 states, start = unpack(resume.content, like), resume.period
             else:
-                states, start = _start(phase, data, keys, nets, how=how), 0
+                states, start = _start(phase, data, seed_keys(session.seeds, "start"), nets, how=how), 0
             states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)
             labels = np.asarray(_labels(phase, data, states, how))
     runs, chosen = summarize(states, labels, k, session)
@@ -180,7 +181,7 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
     finite = np.array([
         code != NOT_FINITE and all(np.isfinite(leaf[s]).all() for leaf in leaves) for s, code in enumerate(status)
     ])
-    last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if np.isfinite(r["loss"])}
+    last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if r["loss"] is not None}
     runs = []
     for s, seed in enumerate(session.seeds):
         sizes = np.bincount(labels[s], minlength=k)
@@ -198,6 +199,8 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
             "largest": int(sizes.max()),
             "agreement": None,
         })
+        if stall := _stall(session.history, seed):
+            runs[-1]["reason"] += f"; {stall}"
     usable = [s for s, row in enumerate(runs) if row["status"] == "ok"]
     scores = agreement(labels[usable]) if len(usable) > 1 else []
     for s, score in zip(usable, scores):
@@ -205,6 +208,14 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
     if usable:
         return runs, max(usable, key=lambda s: runs[s]["agreement"] or 0)
     return runs, int(np.argmax(finite))
+
+
+def _stall(history: list[dict[str, Any]], seed: int) -> str | None:
+    """What to say of a pretraining, end to end, whose last loss is no lower than its first."""
+    losses = [r["loss"] for r in history if r["seed"] == seed and r["phase"] == "pretrain"]
+    if len(losses) < 2 or None in losses or losses[-1] < losses[0]:
+        return None
+    return f"pretraining stalled (loss {losses[0]:.4g} -> {losses[-1]:.4g}); change the learning rate"
 
 
 def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session: Session) -> str:

@@ -119,7 +119,7 @@ def stages(pretraining: config.Pretraining, layers: int, rows: int, batch_size: 
         return Pretrain(name, epochs, batch_size, rows, rate, layer, pretraining)
 
     layerwise = [
-        stage(f"{i + 1}. layer", pretraining.layerwise_epochs, pretraining.dropout, i) for i in range(layers)
+        stage(f"layer {i + 1}", pretraining.layerwise_epochs, pretraining.dropout, i) for i in range(layers)
     ]
     # Xie et al. 2016, section 3.2: after the denoising layers, the whole is fine-tuned without dropout.
     end_to_end = stage("pretrain", pretraining.epochs, 0.0 if pretraining.layerwise_epochs else pretraining.dropout)

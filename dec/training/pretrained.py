@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import warnings
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,12 @@ from dec import config
 from dec.data.scaling import Scaling
 from dec.networks.autoencoder import Autoencoder, Net
 from dec.training.checkpoint import Checkpoint, read_arrays, unpack, write_arrays
-from dec.training.engine import NOT_FINITE, Data, execution, over_seeds, place, seed_keys, sweep
+from dec.training.engine import NOT_FINITE, Data, device, execution, over_seeds, place, seed_keys, sweep
 from dec.training.pretrain import Pretrain, stages
 from dec.training.session import Session
 
 ARRAYS = "arrays.npz"  # of a saved model
+PRETRAINING = 1  # raise it when a change of the code changes the weights, so that older caches are not used
 
 
 def networks(
@@ -137,6 +139,7 @@ def encode(data: Data, net: Net) -> Array:
     return sweep(lambda x, weight: (net.encode(x), ()), data)[0]
 
 
+@jax.jit
 def encode_seeds(data: Data, nets: Net) -> Array:
     """Codes [s, n, c] of all rows by every seed's network."""
     return lax.map(partial(encode, data), nets)
@@ -194,9 +197,10 @@ def _cache_files(
     start = model.pretraining.warm_start
     whole = config.to_dict(model)
     whole.pop("refinement")
-    versions = [jax.__version__, jax.default_backend(), execution()]
+    versions = [importlib.metadata.version(name) for name in ("dec", "jax", "jaxlib", "flax", "optax")]
+    where = [device().device_kind, execution(), PRETRAINING]
     started = _bytes_hash(warm_start(start, module)) if start else None
-    parts = [whole, _bytes_hash(x), None if validation is None else _bytes_hash(validation), started, versions]
+    parts = [whole, _bytes_hash(x), None if validation is None else _bytes_hash(validation), started, versions, where]
     return {seed: cache / f"{config.digest(*parts, seed)}.npz" for seed in seeds}
 
 

@@ -56,7 +56,8 @@ class Session:
     Args:
       seeds: the seeds being trained, for the history.
       progress: called as progress(phase name, periods done, periods, last record) between chunks.
-      callback: the user's, called with this session between chunks; it may read `phase`, `step`, `terms`, `state`.
+      callback: the user's, called with this session between chunks; it may read `phase`, `step`, `running`
+        (the seeds this phase trains), `terms` (each an array over them), and call `codes()`: [seeds, n, c].
       checkpoints: where to save, or None.
       log: a file that each line of the history is added to as it comes.
     """
@@ -75,7 +76,7 @@ class Session:
         self.seconds = {"compile": 0.0, "pretrain": 0.0, "cluster": 0.0}
         self.interrupted = False
         self.reused = 0  # seeds whose pretrained network came from a cache
-        self.phase, self.step, self.terms = "", 0, {}
+        self.phase, self.step, self.terms, self.running = "", 0, {}, list(seeds)
         self.codes: Callable[[], np.ndarray] | None = None
         self._saved = time.perf_counter()
 
@@ -127,7 +128,7 @@ class Session:
             if self.progress:
                 self.progress(phase.name, visit.next, phase.periods, self.history[-1] if self.history else {})
             if self.callback:
-                self.phase, self.step = phase.name, int(np.max(visit.state.step))
+                self.phase, self.step, self.running = phase.name, int(np.max(visit.state.step)), seeds
                 last = np.maximum(visit.done - 1, 0)  # where a seed stopped within the chunk
                 self.terms = {n: values[np.arange(len(last)), last] for n, values in visit.records.items()}
                 self.codes = lambda: np.asarray(encode(data, visit.state.net))
@@ -152,6 +153,7 @@ class Session:
         for i in range(int(visit.done.max())):
             for s in np.flatnonzero(visit.done > i):
                 values = {name: value[s, i].item() for name, value in visit.records.items()}
+                values = {name: value if np.isfinite(value) else None for name, value in values.items()}
                 self.history.append({"phase": visit.phase.name, "seed": seeds[s], "period": visit.first + i, **values})
         if self.log:
             with open(self.log, "a") as file:

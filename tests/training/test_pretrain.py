@@ -85,7 +85,7 @@ def test_the_stages_in_order():
     assert listed(epochs=3) == [("pretrain", 3, 0.0, None)]
     assert listed(epochs=3, dropout=0.2, finetune_epochs=2) == [("pretrain", 3, 0.2, None), ("finetune", 2, 0.0, None)]
     assert listed(epochs=3, dropout=0.2, layerwise_epochs=1) == [
-        ("1. layer", 1, 0.2, 0), ("2. layer", 1, 0.2, 1), ("pretrain", 3, 0.0, None),
+        ("layer 1", 1, 0.2, 0), ("layer 2", 1, 0.2, 1), ("pretrain", 3, 0.0, None),
     ]
     assert listed(epochs=0) == []
 
