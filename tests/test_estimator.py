@@ -209,11 +209,25 @@ def test_callback_sees_progress_and_codes(blobs, tiny):
     ({"dtype": "float16"}, "dtype='float16'"),
     ({"device": "tpu"}, r"device='tpu' is not on this machine"),
     ({"pretraining": dec.Pretraining(warm_start="nowhere")}, "warm_start='nowhere'"),
-    ({"pretraining": dec.Pretraining(validation=0.999)}, "validation=0.999"),
 ])
 def test_bad_parameters(params, message, blobs, tiny):
     with pytest.raises((ValueError, TypeError), match=message):
         dec.DeepClustering(**({"n_clusters": 4} | tiny | params)).fit(blobs[0])
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: dec.Pretraining(validation=1.5), "validation=1.5 must be from 0"),
+    (lambda: dec.Network(hidden="wide"), "hidden='wide' must be tuple"),
+    (lambda: dec.Refinement(steps=2.5), "steps=2.5 must be int"),
+    (lambda: dec.Optimizer(schedule="linear"), "schedule='linear' is none of constant"),
+])
+def test_bad_configs_are_refused_when_made(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_lists_are_taken_for_tuples():
+    assert dec.Network(hidden=[8, 4]) == dec.Network(hidden=(8, 4))
 
 
 @pytest.mark.parametrize(("x", "message"), [

@@ -81,7 +81,7 @@ def test_a_run_folder_holds_all_of_the_run(trained):
     assert {"jax", "flax", "optax", "numpy", "scikit-learn", "dec"} <= environment["versions"].keys()
     assert environment["data"]["digest"] == load("digits", 300).digest
     assert environment["data"]["shape"] == [300, 8, 8]
-    assert environment["command"].startswith("dec ")
+    assert environment["command"].startswith("dec")
 
     phases = [(r["phase"], r["seed"], r["period"]) for name in ("pretrain", "cluster") for r in history(trained, name)]
     assert sorted(phases) == sorted((phase, seed, period) for phase, periods in (("pretrain", 3), ("cluster", 2))

@@ -19,9 +19,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> dict:
-    """Two seeds of four methods on 4,000 images."""
+    """Two seeds of four methods on 3,000 images."""
     folder = tmp_path_factory.mktemp("mnist") / "run"
-    options = "--data mnist --limit 4000 --seeds 2 --hidden 256,256,512 --pretraining.epochs 40 --steps 640"
+    options = "--data mnist --limit 3000 --seeds 2 --hidden 256,256 --pretraining.epochs 30 --steps 480"
     optimizer = "--refresh-every 80 --refinement.optimizer.learning-rate 0.05 --no-cache --quiet"
     assert main(["compare", *options.split(), *optimizer.split(), "--out", str(folder)]) == 0
     return read_results(folder)
@@ -42,9 +42,9 @@ def test_refinement_is_at_least_its_own_start(table, score):
 
 
 def test_pixels_are_beaten(table):
-    """Measured when written: NMI 48.9 on pixels, 52.4 on codes, 57.0 with DEC."""
-    assert mean(table["dec"], "nmi") > mean(table["kmeans"], "nmi") + 0.04
-    assert mean(table["dec"], "acc") > mean(table["kmeans"], "acc") + 0.02
+    """Measured when written: NMI 48.8 on pixels, 48.3 on codes, 53.1 with DEC; ACC 52.3, 53.1, 55.3."""
+    assert mean(table["dec"], "nmi") > mean(table["kmeans"], "nmi") + 0.03
+    assert mean(table["dec"], "acc") > mean(table["kmeans"], "acc") + 0.015
 
 
 def test_the_script_protocol(tmp_path):
