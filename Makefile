@@ -12,7 +12,7 @@ METHODS = kmeans ae+kmeans $(if $(METHOD),$(filter-out kmeans ae+kmeans,$(METHOD
 OPTIONS ?=
 RUN ?= $(shell ls -td runs/*/ 2>/dev/null | head -n 1)
 
-.PHONY: help train evaluate report test test-slow bench lint clean
+.PHONY: help train evaluate report test bench lint clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,9 +36,6 @@ report: $(BIN)/dec ## write RUN's report as Markdown
 
 test: $(BIN)/dec ## run the tests
 	$(BIN)/python -m pytest
-
-test-slow: $(BIN)/dec ## run the long tests, which make test leaves out
-	$(BIN)/python -m pytest -m slow
 
 bench: $(BIN)/dec ## time pretraining and DEC epochs in a minute (needs DEC_DATA with MNIST)
 	$(BIN)/python benchmarks/versus_clustpy.py --quick
