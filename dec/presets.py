@@ -98,7 +98,7 @@ PRESETS = {
         source="the introductory Keras autoencoder script; NMI is printed, not published",
         command="dec train ae+kmeans --preset mnist-script",
         published="loss .2743 -> .1191, validation .1857 -> .1139 (first and last of 5 epochs)",
-        measured="not yet run",
+        measured="3 seeds: loss .276 -> .118, validation .188 -> .113; k-means on the codes NMI 41.2 ± 1.8",
         run={
             "data": "mnist:test",
             "pretrain_on": "mnist:train",
