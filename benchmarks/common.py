@@ -60,12 +60,6 @@ def show(values: dict[str, float] | None, unit: str = "", digits: int = 2) -> st
     return f"{values['median']:.{digits}f}{unit} ({values['min']:.{digits}f} to {values['max']:.{digits}f})"
 
 
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def environment() -> dict[str, Any]:
     """Versions, device, CPU, date and commit, for the JSON of every benchmark."""
     import jax

@@ -42,6 +42,8 @@ from pathlib import Path
 import common
 import numpy as np
 
+from dec.report.table import markdown
+
 LAYERS = (784, 500, 500, 2000, 10)
 CLUSTERS = 10
 RATE, DEC_RATE = 1e-3, 1e-4
@@ -326,7 +328,7 @@ def table(result: dict) -> str:
                               (entry.get("final_kl"), 3)):
             cells.append(common.show(value, digits=digits) if value else "")
         lines.append([*cells, f"{entry['compile_s']:.1f}"])
-    return common.markdown(header, lines)
+    return markdown(header, lines)
 
 
 def main() -> None:

@@ -187,9 +187,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         self, X: np.ndarray, session: Session, pretrain_on: np.ndarray | None = None, resume: Checkpoint | None = None
     ) -> DeepClustering:
         """`fit` of validated rows under a session that decides on seeds, progress and checkpoints."""
-        for name in ("n_clusters", "n_init"):
-            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | np.integer):
-                raise ValueError(f"{name}={getattr(self, name)!r} must be an integer")
+        if isinstance(self.n_clusters, bool) or not isinstance(self.n_clusters, int | np.integer):
+            raise ValueError(f"n_clusters={self.n_clusters!r} must be an integer")
         cache = Path(self.cache) if self.cache else None
         with self._device():
             fitted = fit(X, int(self.n_clusters), self._method(), self._model(), session,

@@ -54,7 +54,7 @@ def check(cells: dict[str, config.Run]) -> None:
     for run in cells.values():
         dataset, k, _ = prepare(run, once)
         x = flat(dataset)
-        check_sizes(len(x), k, run.model)
+        check_sizes(len(x), k)
         on = methods.make(run.method, run.options).on
         module = build(run.model.network, x.shape[1], run.model.dtype)
         jax.eval_shape(lambda key, module=module: Net.fresh(key, module), jax.random.key(0))

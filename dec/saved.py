@@ -19,7 +19,7 @@ from dec.methods.base import Method, View
 from dec.networks.autoencoder import Net, build
 from dec.training.checkpoint import read_arrays, write, write_arrays
 from dec.training.fit import Fit
-from dec.training.pretrained import ARRAYS, flat, unflat
+from dec.training.pretrained import ARRAYS, flat, model_folder, saved_params
 
 if TYPE_CHECKING:
     from dec.estimator import DeepClustering
@@ -80,7 +80,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering:
     """
     from dec import estimator as faces
 
-    folder = next((f for f in (Path(path), Path(path) / "model") if (f / ARRAYS).is_file()), None)
+    folder = model_folder(path)
     if folder is None:
         raise FileNotFoundError(f"{path} holds no model: it needs config.json and {ARRAYS}")
     try:
@@ -125,8 +125,8 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering:
 
 
 def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int) -> Net | None:
-    params = {name.removeprefix("net/"): array[None] for name, array in arrays.items() if name.startswith("net/")}
-    return Net(unflat(params), build(model.network, features, model.dtype)) if params else None
+    params = jax.tree.map(lambda array: array[None], saved_params(arrays))
+    return Net(params, build(model.network, features, model.dtype)) if params else None
 
 
 def _head(arrays: dict[str, np.ndarray], method: Method, k: int, width: int) -> Any:

@@ -128,14 +128,13 @@ def fit(
     Raises:
       ValueError: for sizes that cannot be clustered.
     """
-    check_sizes(len(x), k, model)
+    check_sizes(len(x), k)
     how = execution()
     if resume:
         session.history, session.seconds = resume.note["history"], resume.note["seconds"]
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
         scaling = fit_scaling(training, model.scaling)
-        data = place(x, scaling)
         phase = Refine(method, k, len(x), model.batch_size, model.refinement)
         keys = seed_keys(session.seeds, phase.name)
         refining = resume is not None and resume.stage == phase.name
@@ -147,6 +146,7 @@ def fit(
             else:
                 validation = x if pretrain_on is not None else None
                 nets = pretrained.networks(module, training, scaling, validation, model, session, cache, resume)
+        data = place(x, scaling)  # only now: pretraining has had its own copy on the device
         with session.clock("cluster"):
             if refining:
                 like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
@@ -160,14 +160,12 @@ def fit(
                session.seconds)
 
 
-def check_sizes(n: int, k: int, model: config.Model) -> None:
+def check_sizes(n: int, k: int) -> None:
     """Raise a ValueError for numbers that cannot be worked with, naming the argument."""
     if k < 1:
         raise ValueError(f"n_clusters={k} must be at least 1")
     if n < k:
         raise ValueError(f"n_samples={n} should be >= n_clusters={k}: give more rows or ask for fewer clusters")
-    if model.batch_size < 1:
-        raise ValueError(f"batch_size={model.batch_size} must be at least 1")
 
 
 def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tuple[list[dict[str, Any]], int]:

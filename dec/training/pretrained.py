@@ -155,17 +155,26 @@ def unflat(arrays: dict[str, Any]) -> PyTree:
     return traverse_util.unflatten_dict(arrays, sep="/")
 
 
+def model_folder(path: str | Path) -> Path | None:
+    """Where a saved model lies: in `path`, or in the `model` folder of a run."""
+    return next((folder for folder in (Path(path), Path(path) / "model") if (folder / ARRAYS).is_file()), None)
+
+
+def saved_params(arrays: dict[str, np.ndarray]) -> PyTree:
+    """The network's parameters among the arrays of a saved model; empty where it has no network."""
+    return unflat({name.removeprefix("net/"): array for name, array in arrays.items() if name.startswith("net/")})
+
+
 def warm_start(path: str, module: Autoencoder) -> Net:
     """The network of a saved model or run folder.
 
     Raises:
       ValueError: when there is none, or its layers have other widths.
     """
-    candidates = [p for p in (Path(path) / ARRAYS, Path(path) / "model" / ARRAYS) if p.is_file()]
-    if not candidates:
+    folder = model_folder(path)
+    if folder is None:
         raise ValueError(f"warm_start={path!r} is neither a saved model nor a run folder with one")
-    arrays, _ = read_arrays(candidates[0])
-    params = unflat({name[4:]: array for name, array in arrays.items() if name.startswith("net/")})
+    params = saved_params(read_arrays(folder / ARRAYS)[0])
     wanted = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))
     shapes = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(wanted, sep="/").items()}
     found = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
