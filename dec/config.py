@@ -133,6 +133,30 @@ class Model(Config):
 
 
 @dataclass(frozen=True)
+class Features(Config):
+    """How raw rows become numbers. Each field is for one kind of data and is not looked at for the others."""
+
+    columns: tuple[str, ...] = opt((), "table: use only these columns")
+    drop: tuple[str, ...] = opt((), "table: columns to leave out")
+    id: str | None = opt(None, "table: the column that names the rows; it comes back in labels.csv")
+    label: str | None = opt(None, "table: the column with the true classes; it serves evaluation only")
+    kinds: tuple[str, ...] = opt((), "table: COLUMN=KIND where the inferred kind is wrong: number, log, count, "
+                                     "category, boolean, text or drop")
+    numeric: Literal["standard", "robust", "minmax", "quantile", "none"] = opt("standard", "table: scaling of numbers")
+    missing: Literal["impute", "category", "drop", "error"] = opt(
+        "impute", "table: values that are missing. impute: median or most frequent, and a column that says so; "
+                  "category: one of their own; drop: leave such rows out; error: refuse them")
+    max_categories: int | None = opt(None, "table: of a column with more, the rarest share one", 2)
+    text: Literal["counts", "tfidf", "hashing"] = opt("counts", "text: what becomes of the words")
+    vocabulary: int = opt(5000, "text: so many words at most, the most frequent ones", 1)
+    stop_words: bool = opt(True, "text: leave out the most common English words")
+    size: tuple[int, ...] | None = opt(None, "images: height,width to resize to; default: as they are", 1)
+    colour: Literal["keep", "grey", "rgb"] = opt("keep", "images: as they are, or all grey or all in colour")
+    window: int | None = opt(None, "sequences: cut into windows of so many time steps", 1)
+    stride: int | None = opt(None, "sequences: steps from one window to the next; default: the window", 1)
+
+
+@dataclass(frozen=True)
 class Run(Config):
     """One run of the command line: a method on a data set over several seeds."""
 
@@ -144,6 +168,7 @@ class Run(Config):
     seed: int = opt(0, "the first of them", 0, 2**31)
     limit: int | None = opt(None, "work on a fixed uniform sample of so many rows", 1)
     pretrain_on: str | None = opt(None, "another data set to pretrain on; --data is then its validation set")
+    features: Features = Features()
     model: Model = Model()
 
 

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array, issparse
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Rows to cluster, in the dtype they are stored in; labels serve evaluation only."""
+    """Rows to cluster, raw as they were read; labels serve evaluation only.
+
+    What `x` is depends on `kind`:
+      array: [n, ...] uint8 for images and small integers, float32 for the rest; a memory map of one of these dtypes
+        where the file is large; or a CSR array [n, d] of float32.
+      table: a pandas DataFrame with the columns that are used.
+      text: [n] str objects.
+      image: uint8 [n, h, w] or [n, h, w, 3], or [n] paths of image files.
+      sequence: float32 [n, t, c], or [n] objects, each float32 [t_i, c].
+    """
 
     name: str
-    x: np.ndarray  # [n, ...] uint8 for images and small integers, float32 for the rest
+    x: Any
     y: np.ndarray | None = None  # [n] int32, codes 0..c-1
     classes: tuple[str, ...] = ()  # the c original labels
     source: str = ""  # one line: what this is, with its split and number of rows
+    kind: Literal["array", "table", "text", "image", "sequence"] = "array"
+    ids: pd.Series | None = None  # [n] what names the rows, under its column's name; its index is not used
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
 
     @property
     def n_classes(self) -> int | None:
@@ -29,9 +47,10 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """A short hash of dtype, shape and bytes of `x`; it names caches."""
-        sha = hashlib.sha256(f"{self.x.dtype.str} {self.x.shape} ".encode())
-        sha.update(np.ascontiguousarray(self.x).reshape(-1).view(np.uint8))
+        """A short hash of what `x` holds; it names caches."""
+        sha = hashlib.sha256(f"{getattr(self.x, 'dtype', self.kind)} {self.x.shape} ".encode())
+        for array in _arrays(self.x):
+            sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         return sha.hexdigest()[:20]
 
     def sample(self, limit: int | None, seed: int = 0) -> Dataset:
@@ -48,8 +67,13 @@ class Dataset:
         if limit is None or limit >= n:
             return self
         rows = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
-        source = f"{self.source}; a uniform sample of {limit} of them (seed {seed})"
-        return replace(self, x=self.x[rows], y=None if self.y is None else self.y[rows], source=source)
+        return self.take(rows, f"{self.source}; a uniform sample of {limit} of them (seed {seed})")
+
+    def take(self, rows: np.ndarray, source: str) -> Dataset:
+        """These rows alone."""
+        x = self.x.iloc[rows] if self.kind == "table" else self.x[rows]
+        return replace(self, x=x, source=source, y=None if self.y is None else self.y[rows],
+                       ids=None if self.ids is None else self.ids.iloc[rows])
 
 
 def data_dir() -> Path | None:
@@ -63,22 +87,41 @@ def cache_dir() -> Path:
     return Path(os.environ.get("DEC_CACHE") or "~/.cache/dec").expanduser()
 
 
-def row_blocks(x: np.ndarray, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of `x` [n, ...] in order, as (first row, [rows, d] of `dtype`), with about a million values each.
+def _arrays(x: Any) -> Iterator[np.ndarray]:
+    """Numeric arrays that tell the content of any `Dataset.x` from another's."""
+    if issparse(x):
+        yield from (x.indptr, x.indices, x.data)
+    elif isinstance(x, pd.DataFrame):
+        yield np.frombuffer(repr(list(x.columns)).encode(), np.uint8)
+        yield pd.util.hash_pandas_object(x, index=False).to_numpy()
+    elif x.dtype != object:
+        yield x
+    else:
+        for value in x:
+            value = value.read_bytes() if isinstance(value, Path) else value
+            value = value.encode() if isinstance(value, str) else value
+            yield np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+            yield np.zeros(1, np.uint8)  # where one ends
 
-    Only one block at a time is converted, so a large uint8 array never exists as floats.
+
+def row_blocks(x: Any, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of `x` [n, ...], an array or CSR, in order: (first row, dense [rows, d] of `dtype`).
+
+    A block has about a million values. Only one at a time is converted, so that a large uint8 or sparse array never
+    exists as floats.
     """
-    step = max(1, 2**20 // max(1, x[:1].size))
-    for start in range(0, len(x), step):
+    step = max(1, 2**20 // max(1, math.prod(x.shape[1:])))
+    for start in range(0, x.shape[0], step):
         block = x[start:start + step]
+        block = block.toarray() if issparse(block) else block
         yield start, block.reshape(len(block), -1).astype(dtype)
 
 
-def check_rows(x: np.ndarray, name: str) -> None:
+def check_rows(x: Any, name: str) -> None:
     """That `x` is a non-empty numeric array [n, ...] of values that are finite in float32.
 
     Args:
-      x: any array.
+      x: any array, or CSR.
       name: what to call it in the message: a data set, a file or an argument.
 
     Raises:
@@ -90,7 +133,7 @@ def check_rows(x: np.ndarray, name: str) -> None:
     if x.ndim < 2:
         raise ValueError(f"{name} has shape {x.shape}, but rows of features are needed; use x.reshape(-1, 1) if each "
                          "value is a row, x.reshape(1, -1) if all are one")
-    if x.size == 0:
+    if 0 in x.shape:
         raise ValueError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
     if x.dtype.kind != "f":
         return
@@ -98,17 +141,23 @@ def check_rows(x: np.ndarray, name: str) -> None:
         for start, block in row_blocks(x, np.float32):
             if not np.isfinite(block).all():
                 row, column = np.argwhere(~np.isfinite(block))[0]
-                value = x[start + row].reshape(-1)[column]
+                value = x[start + row, column] if issparse(x) else x[start + row].reshape(-1)[column]
                 raise ValueError(f"{name} has the value {value} in row {start + row}, column {column}; remove such "
                                  "rows, or fill them in or rescale them to finite float32 values")
 
 
-def as_raw(x: np.ndarray, name: str) -> np.ndarray:
+def as_raw(x: Any, name: str) -> Any:
     """`x` checked by `check_rows`, as uint8 where that holds every value exactly, else as float32.
 
-    Booleans and integers in 0..255 become uint8; other integers and all floats become float32.
+    Booleans and integers in 0..255 become uint8; other integers and all floats become float32, as does any sparse
+    array, which becomes CSR without repeated entries.
     """
+    if issparse(x):
+        x = csr_array(x)
+        x.sum_duplicates()
     check_rows(x, name)
+    if issparse(x):
+        return x.astype(np.float32)
     fits = x.dtype.kind in "bu" and x.dtype.itemsize == 1
     fits = fits or (x.dtype.kind in "iu" and x.min() >= 0 and x.max() <= 255)
     return x.astype(np.uint8 if fits else np.float32, copy=False)
