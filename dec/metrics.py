@@ -8,12 +8,15 @@ for the purity; for the other external measures noise is one more cluster; `inte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 NOISE = -1
 SILHOUETTE_ROWS = 10_000
+MOST_VALUES = 2**28  # a gigabyte of float32
 
 
 def contingency(y: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -107,34 +110,43 @@ def external(y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def internal(x: np.ndarray, labels: np.ndarray) -> dict[str, float | int | None]:
+def internal(
+    x: Any, labels: np.ndarray, scale: Callable[[np.ndarray], np.ndarray] | None = None
+) -> dict[str, float | int | None]:
     """Silhouette, Davies-Bouldin and Calinski-Harabasz of the rows that are not noise.
 
-    Above 10,000 rows the silhouette is that of a fixed uniform sample, and `silhouette_sample` says of how many.
+    Above 10,000 rows the silhouette is that of a fixed uniform sample, and `silhouette_sample` says of how many. The
+    others take all rows, or the same sample where all would be more than 2^28 numbers; `sample` says of how many.
 
     Args:
-      x: float [n, d], the space to measure in: codes or scaled input.
+      x: [n, d], an array or CSR, the space to measure in: codes or input.
       labels: int [n].
+      scale: from rows of `x`, dense [m, d], to what is measured, float32 [m, d].
 
     Returns:
       each measure, or None where it is undefined: fewer than two clusters, or as many clusters as rows.
     """
     from sklearn import metrics
 
-    x, labels = x[labels != NOISE], labels[labels != NOISE]
-    n = len(x)
-    rows = np.arange(n)
-    if n > SILHOUETTE_ROWS:
-        rows = np.random.default_rng(0).choice(n, SILHOUETTE_ROWS, replace=False)
+    kept = np.flatnonzero(labels != NOISE)
+    rows = kept
+    if len(kept) > SILHOUETTE_ROWS:
+        rows = kept[np.random.default_rng(0).choice(len(kept), SILHOUETTE_ROWS, replace=False)]
+    every = kept if len(kept) * x.shape[1] <= MOST_VALUES else rows
 
-    def defined(labels: np.ndarray) -> bool:
-        return 2 <= len(np.unique(labels)) < len(labels)
+    def measure(score: Callable[..., float], rows: np.ndarray) -> float | None:
+        if not 2 <= len(np.unique(labels[rows])) < len(rows):
+            return None
+        part = x if len(rows) == x.shape[0] else x[rows]
+        part = part.toarray() if issparse(part) else part
+        return float(score(scale(part) if scale else part, labels[rows]))
 
     return {
-        "silhouette": float(metrics.silhouette_score(x[rows], labels[rows])) if defined(labels[rows]) else None,
+        "silhouette": measure(metrics.silhouette_score, rows),
         "silhouette_sample": len(rows),
-        "davies_bouldin": float(metrics.davies_bouldin_score(x, labels)) if defined(labels) else None,
-        "calinski_harabasz": float(metrics.calinski_harabasz_score(x, labels)) if defined(labels) else None,
+        "davies_bouldin": measure(metrics.davies_bouldin_score, every),
+        "calinski_harabasz": measure(metrics.calinski_harabasz_score, every),
+        "sample": len(every),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -12,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
 from dec import config
+from dec.networks import likelihood
 
 INITIALIZERS = {
     "glorot_uniform": nn.initializers.glorot_uniform(),
@@ -58,6 +60,17 @@ class Autoencoder(nn.Module):
         def dense(width: int, name: str) -> nn.Dense:
             return nn.Dense(width, kernel_init=INITIALIZERS[net.initializer], dtype=self.dtype, name=name)
 
+        self.blocks = likelihood.parse(net.blocks, self.features)
+        wide = net.embed_above or self.features
+        self.embeddings = {
+            str(start): nn.Dense(2 * math.ceil(math.sqrt(stop - start)), use_bias=False, dtype=self.dtype,
+                            name=f"embedding_{start}")
+            for kind, start, stop, _ in self.blocks if kind == "categorical" and stop - start > wide
+        }
+        if net.output == "mixed":
+            if not self.blocks:
+                raise ValueError("network.output='mixed' needs network.blocks; a table of the command line brings them")
+            self.log_variance = self.param("log_variance", nn.initializers.zeros, (self.features,))
         self.encoder = [dense(w, f"encoder_{i}") for i, w in enumerate((*net.hidden, net.code_size))]
         self.decoder = [dense(w, f"decoder_{i}") for i, w in enumerate((*reversed(net.hidden), self.features))]
         self.encoder_activations = [*(inner for _ in net.hidden), code]
@@ -68,6 +81,8 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Float[Array, "b d"], rate: float = 0.0, depth: int | None = None) -> Float[Array, "b c"]:
         """Codes, or the activations of the first `depth` layers; `rate` of each layer's input is dropped."""
+        if depth != 0:
+            x = self._embedded(x)
         for layer, act in list(zip(self.encoder, self.encoder_activations))[:depth]:
             x = act(layer(self._dropped(x, rate)))
         return x.astype(jnp.float32)
@@ -83,6 +98,35 @@ class Autoencoder(nn.Module):
         mirror = len(self.encoder) - 1 - depth
         code = self.encoder_activations[depth](self.encoder[depth](self._dropped(h, rate)))
         return self.decoder_activations[mirror](self.decoder[mirror](self._dropped(code, rate))).astype(jnp.float32)
+
+    def _embedded(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
+        """The first layer's input: counts as logarithms, wide categories by their embeddings."""
+        if self.config.output == "mixed":
+            x = likelihood.encoder_input(self.blocks, x)
+        if not self.embeddings:
+            return x
+        parts = [self.embeddings[str(start)](x[:, start:stop]) if str(start) in self.embeddings else x[:, start:stop]
+                 for _, start, stop, _ in self.blocks]
+        return jnp.concatenate(parts, axis=1)
+
+    def loss(self, x: Float[Array, "b d"], out: Float[Array, "b d"]) -> Float[Array, " b"]:
+        """Each row's reconstruction loss given the decoder's linear output."""
+        match self.config.output:
+            case "sigmoid":
+                return jnp.mean(jnp.logaddexp(0.0, out) - x * out, axis=-1)
+            case "mixed":
+                return likelihood.negative_log_likelihood(self.blocks, self.log_variance, x, out)
+        weight = likelihood.weights(self.blocks, x, self.config.zero_weight)
+        return likelihood.squared_error(x, self.mean(out), weight)
+
+    def mean(self, out: Float[Array, "b d"]) -> Float[Array, "b d"]:
+        """The reconstruction on the scale of the network's input, from the decoder's linear output."""
+        match self.config.output:
+            case "sigmoid" | "sigmoid_mse":
+                return jax.nn.sigmoid(out)
+            case "mixed":
+                return likelihood.mean(self.blocks, out)
+        return out
 
     def _dropped(self, h: Array, rate: float) -> Array:
         if rate == 0:
@@ -109,11 +153,10 @@ class Net:
 
     def decode(self, z: Float[Array, "b c"]) -> Float[Array, "b d"]:
         """Reconstructions on the scale of the network's input, float32."""
-        out = self.module.apply(self.params, z, method="decode")
-        return jax.nn.sigmoid(out) if self.module.config.output == "sigmoid" else out
+        return self.module.apply(self.params, z, method=lambda module, z: module.mean(module.decode(z)))
 
     def reconstruction(self, x: Float[Array, "b d"], z: Float[Array, "b c"]) -> Float[Array, " b"]:
-        """Each row's reconstruction loss: squared error or cross-entropy, averaged over the d features."""
+        """Each row's reconstruction loss, averaged over its features (or, of a table, its columns)."""
         return self._loss(x, self.module.apply(self.params, z, method="decode"))
 
     def denoising(
@@ -129,14 +172,15 @@ class Net:
 
         if layer is None:
             return self._loss(x, apply(x, rate, method="__call__"))
+        if self.module.config.output == "mixed" or self.module.config.embed_above:
+            raise ValueError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
+                             "network.embed_above; leave it at 0")
         below = lax.stop_gradient(self.module.apply(self.params, x, 0.0, layer, method="encode"))
         out = apply(below, rate, layer, method="pair")
         return self._loss(x, out) if layer == 0 else jnp.mean((below - out) ** 2, axis=-1)
 
     def _loss(self, x: Float[Array, "b d"], out: Float[Array, "b d"]) -> Float[Array, " b"]:
-        if self.module.config.output == "sigmoid":
-            return jnp.mean(jnp.logaddexp(0.0, out) - x * out, axis=-1)
-        return jnp.mean((x - out) ** 2, axis=-1)
+        return self.module.apply(self.params, x, out, method="loss")
 
 
 def build(network: config.Network, features: int, dtype: str = "float32") -> Autoencoder:
@@ -147,6 +191,8 @@ def build(network: config.Network, features: int, dtype: str = "float32") -> Aut
 def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
     """(layer, kernel shape, parameters) of every layer in order, without allocating any."""
     shapes = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))["params"]
-    order = sorted(shapes, key=lambda layer: (layer.startswith("decoder"), int(layer.split("_")[1])))
+    shapes = {name: layer for name, layer in shapes.items() if isinstance(layer, dict)}  # no variances
+    groups = ["embedding", "encoder", "decoder"]
+    order = sorted(shapes, key=lambda name: (groups.index(name.split("_")[0]), int(name.split("_")[1])))
     kernels = ["x".join(map(str, shapes[name]["kernel"].shape)) for name in order]
     return [(name, k, sum(leaf.size for leaf in jax.tree.leaves(shapes[name]))) for name, k in zip(order, kernels)]
