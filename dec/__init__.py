@@ -12,7 +12,12 @@ from typing import Any
 _PUBLIC = {
     "DeepClustering": "dec.estimator",
     "load": "dec.saved",
+    "save": "dec.saved",
     "load_data": "dec.data",
+    "TableFeatures": "dec.data.table",
+    "TextFeatures": "dec.data.text",
+    "ImageFeatures": "dec.data.image",
+    "SequenceWindows": "dec.data.sequence",
     "Method": "dec.methods.base",
     "Head": "dec.methods.base",
     "Network": "dec.config",

@@ -8,12 +8,13 @@ import datetime
 import inspect
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from dec import config
-from dec.options import Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
+from dec.options import Parser, add, add_fields, add_run_options, base_run, given, options_of, source_of, sweep
 
 COMMANDS = {
     "train": "train one method: dec train idec --data mnist --seeds 10",
@@ -22,7 +23,8 @@ COMMANDS = {
     "predict": "the clusters of new rows by a run's model",
     "report": "write a run's report as Markdown",
     "methods": "the methods there are",
-    "data": "the data sets there are",
+    "crosstab": "two clusterings counted together, joined on a column",
+    "data": "the data sets there are; dec data inspect DATA, dec data prepare NAME --from DIR",
     "presets": "the cited protocols there are",
 }
 DEFAULT_METHODS = ["kmeans", "ae+kmeans", "dec", "idec"]
@@ -41,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(importlib.metadata.version("dec"))
         return 0
+    warnings.formatwarning = lambda message, *_, **__: f"dec: {message}\n"
     try:
         if argv[0] not in COMMANDS:
             raise ValueError(config.unknown("command", argv[0], list(COMMANDS)))
@@ -231,15 +234,63 @@ def predict(argv: list[str]) -> int:
     if args.out.exists() and not args.force:
         raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
     from dec import runs
-    from dec.data import load
 
-    model = runs.model_of(args.run)
-    x = runs.rows_for(model, load(args.data), args.data)
-    table = runs.labels_table(model, x, model.predict(x))
+    table, source = runs.predict(args.run, args.data)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(args.out, index=False)
-    print(f"{len(table)} rows in {args.out}")
+    print(f"{source}\n{len(table)} rows in {args.out}: cluster, its probability, and how odd the row is (2 is usual)")
     return 0
+
+
+def crosstab(argv: list[str]) -> int:
+    """dec crosstab RUN_A RUN_B --on ID"""
+    parser = Parser(prog="dec crosstab", description="Count the rows of two clusterings together, joined on a column "
+                                                     "that names them in both: clusters of RUN_A against RUN_B's.")
+    parser.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="a run folder, or a CSV with a column cluster")
+    parser.add_argument("--on", default="row", help="the column that both have [row]")
+    parser.add_argument("--out", type=Path, help="a CSV to write as well")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    args = parser.parse(argv)
+    if args.out and args.out.exists() and not args.force:
+        raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
+    from dec.report.crosstab import crosstab
+
+    counts, text = crosstab(*args.runs, args.on)
+    if args.out:
+        counts.to_csv(args.out)
+    print(text)
+    return 0
+
+
+def data(argv: list[str]) -> int:
+    """dec data, dec data inspect DATA, dec data prepare NAME --from DIR"""
+    what, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
+    if what == "inspect":
+        parser = Parser(prog="dec data inspect", usage="dec data inspect DATA [OPTION VALUE ...]",
+                        description="What is understood of DATA, and the numbers that it will become.")
+        parser.add_argument("data", help="as --data of train")
+        add_fields(parser, "features.")
+        args = parser.parse(rest)
+        from dec.report.inspect import inspect_data
+
+        runs = sweep(config.Run(), given(args))
+        if len(runs) > 1:
+            raise ValueError("dec data inspect takes one value of each option; write several in one word, with commas")
+        print(inspect_data(args.data, next(iter(runs.values())).features))
+        return 0
+    if what == "prepare":
+        parser = Parser(prog="dec data prepare", description="Prepare a data set for tensorflow-datasets.")
+        parser.add_argument("name", help="usps")
+        parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="where its file is")
+        args = parser.parse(rest)
+        from dec.data.tfds import prepare
+
+        print(prepare(args.name, args.source))
+        return 0
+    if what:
+        raise ValueError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: dec data inspect "
+                         f"{what}")
+    return listing("data", _data)(rest)
 
 
 def report(argv: list[str]) -> int:
@@ -272,9 +323,11 @@ def _methods() -> Iterable[tuple[str, str]]:
 
 def _data() -> Iterable[tuple[str, str]]:
     from dec.data import available
+    from dec.data.named import NAMED
 
     for name, (about, here) in available().items():
-        yield name, about if here else f"{about} (not on this machine; put it under $DEC_DATA/{name})"
+        folder = NAMED[name].folder or name
+        yield name, about if here else f"{about} (not on this machine; put it under $DEC_DATA/{folder})"
 
 
 def _presets() -> Iterable[tuple[str, str]]:
@@ -295,6 +348,7 @@ HANDLERS = {
     "predict": predict,
     "report": report,
     "methods": listing("methods", _methods),
-    "data": listing("data", _data),
+    "data": data,
+    "crosstab": crosstab,
     "presets": listing("presets", _presets),
 }

@@ -84,7 +84,14 @@ class Network(Config):
     code_size: int = opt(10, "width of the code", 1)
     activation: str = opt("relu", "of the hidden layers: relu, gelu, elu, leaky_relu, selu, silu, tanh, sigmoid, ...")
     code_activation: str = opt("linear", "of the code layer")
-    output: Literal["linear", "sigmoid"] = opt("linear", "linear: squared error; sigmoid: binary cross-entropy")
+    output: Literal["linear", "sigmoid", "sigmoid_mse", "mixed"] = opt(
+        "linear", "linear: squared error; sigmoid: binary cross-entropy; sigmoid_mse: a sigmoid with squared error; "
+                  "mixed: a likelihood for each of the blocks")
+    blocks: tuple[str, ...] = opt((), "what the columns are, like gaussian:3,bernoulli:1,categorical:20,poisson:9 or "
+                                      "sequence:128x6; tables and sequences of the command line bring their own")
+    zero_weight: float = opt(1.0, "weight of the zeros of the input in a squared error; below 1 for counts", 0)
+    embed_above: int | None = opt(None, "categorical blocks wider than this enter by a learned embedding of width "
+                                        "2 √categories", 1)
     initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, normal_001")
 
 
@@ -98,6 +105,9 @@ class Pretraining(Config):
                               "the end to end passes", 0, 0.99)
     finetune_epochs: int = opt(0, "further passes without dropout", 0)
     validation: float = opt(0.0, "part of the rows held out to watch the loss", 0, 0.99)
+    validation_seed: int = opt(0, "which rows those are", 0)
+    accuracy: bool = opt(False, "record Keras's categorical accuracy: how often the largest input and the largest "
+                                "output of a row are in one column")
     keep_best: bool = opt(False, "end with the weights of the best epoch by validation (else training) loss")
     patience: int | None = opt(None, "stop after so many epochs without a better loss", 1)
     warm_start: str | None = opt(None, "a saved model or run folder whose network to start from")
@@ -125,11 +135,22 @@ class Model(Config):
         "power", "of the input. power: one factor, so that |x|²/d is 1 on average (DEC section 4); range: to [0, 1]; "
                  "symmetric: to [-1, 1]; standard: each column to mean 0 and variance 1")
     batch_size: int = opt(256, "rows a step", 1)
+    stream_above: float = opt(2.0, "GiB of raw rows above which they are read from the host in pieces, in constant "
+                                   "memory; 0: always", 0)
     dtype: Literal["float32", "bfloat16"] = opt("float32", "of the network's activations; weights and losses stay "
                                                            "float32")
     network: Network = Network()
     pretraining: Pretraining = Pretraining()
     refinement: Refinement = Refinement()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.network.output == "mixed" and self.scaling != "none":
+            raise ValueError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
+                             "likelihoods are of the values as they are")
+        if self.scaling not in ("power", "none") and any(b.startswith("sequence") for b in self.network.blocks):
+            raise ValueError(f"scaling={self.scaling!r} must be 'power' or 'none' for sequences of different lengths: "
+                             "0 must stay 0 where there is no step")
 
 
 @dataclass(frozen=True)
@@ -149,6 +170,8 @@ class Features(Config):
     max_categories: int | None = opt(None, "table: of a column with more, the rarest share one", 2)
     text: Literal["counts", "tfidf", "hashing"] = opt("counts", "text: what becomes of the words")
     vocabulary: int = opt(5000, "text: so many words at most, the most frequent ones", 1)
+    truncate: int | None = opt(None, "text: keep only so many of the words, the first in the alphabet, as some scripts "
+                                     "do by mistake", 1)
     stop_words: bool = opt(True, "text: leave out the most common English words")
     size: tuple[int, ...] | None = opt(None, "images: height,width to resize to; default: as they are", 1)
     colour: Literal["keep", "grey", "rgb"] = opt("keep", "images: as they are, or all grey or all in colour")
@@ -161,7 +184,8 @@ class Run(Config):
     """One run of the command line: a method on a data set over several seeds."""
 
     method: str = opt("dec", "see `dec methods`")
-    data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to .npy or .npz")
+    data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
+                              "table, arrays, or a folder of images or texts")
     options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
     n_clusters: int | None = opt(None, "default: the number of classes, where the data set has labels", 2)
     seeds: int = opt(1, "how many seeds to train", 1)

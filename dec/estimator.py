@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dec import config, methods, saved
+from dec.anomaly import anomaly, fit_usual
 from dec.methods.base import Method
 from dec.networks.autoencoder import build, parameter_table
 from dec.training.checkpoint import Checkpoint
 from dec.training.fit import Fit, fit
 from dec.training.session import Session
+
+MOST_VALUES = 2**26  # of codes_ for a method that clusters the input itself
 
 PARTS = {"network": config.Network, "pretraining": config.Pretraining, "refinement": config.Refinement}
 
@@ -53,7 +57,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     Attributes:
       labels_: [n] int32, clusters of the training rows.
       cluster_centers_: [k, c] float32, among the codes.
-      codes_: [n, c] float32, of the training rows.
+      codes_: [n, c] float32, of the training rows; [0, d] for a method on the input itself with more than 2^26 values.
       history_: DataFrame, a row per seed and period (an epoch of pretraining, a refresh of clustering).
       runs_: DataFrame, a row per seed: what became of it.
       n_iter_: refinement steps of the kept seed.
@@ -136,7 +140,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         own = {name: getattr(self, name) for name in ("scaling", "batch_size", "dtype")}
         if isinstance(self.batch_size, np.integer):
             own["batch_size"] = int(self.batch_size)
-        return config.replace(config.Model(**{name: self._part(name) for name in PARTS}), own)
+        return config.replace(config.Model(), {name: self._part(name) for name in PARTS} | own)
 
     def _method(self) -> Method:
         if isinstance(self.method, Method):
@@ -158,6 +162,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.input_tags.sparse = True
         return tags
 
     # Fitting.
@@ -203,9 +208,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             self.fit_ = fitted.only(fitted.chosen)
             self.all_labels_ = fitted.labels
             self.labels_ = fitted.labels[fitted.chosen]
-            self.codes_ = self.fit_.encode(X)
+            # Input that is clustered as it is has no codes of its own: no dense copy is made of many or sparse rows.
+            stored = self.fit_.nets is not None or math.prod(X.shape) <= MOST_VALUES
+            self.codes_ = self.fit_.encode(X) if stored else np.empty((0, X.shape[1]), np.float32)
             if (centers := self.fit_.centers()) is not None:
                 self.cluster_centers_ = centers
+            self.usual_ = fit_usual(self.fit_, X, self.labels_)
         self.fit_seed_ = int(kept["seed"])
         self.seconds_ = dict(session.seconds)
         self.n_features_in_ = X.shape[1]
@@ -224,7 +232,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         return list(range(first, first + int(self.n_init)))
 
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
-        return validate_data(self, X, dtype=[np.float32, np.uint8], reset=reset)
+        return validate_data(self, X, dtype=[np.float32, np.uint8], accept_sparse="csr", reset=reset)
 
     # Use of a fitted model.
 
@@ -257,6 +265,16 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         """The most probable cluster of every row, [n] int32."""
         return self.predict_proba(X).argmax(axis=1).astype(np.int32)
 
+    def score_samples(self, X: Any) -> np.ndarray:
+        """How usual each row is, [n]; as in scikit-learn, the lower, the more abnormal.
+
+        -(distance to the nearest cluster / its median in training + reconstruction loss / its median in training), so
+        about -2 for a usual row.
+        """
+        fitted = self._fitted()
+        with self._device():
+            return -anomaly(fitted, self.usual_, self._validate(X, reset=False))
+
     def score(self, X: Any, y: None = None) -> float:
         """Mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.
 
@@ -266,7 +284,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
         X = self._validate(X, reset=False)
         labels = self.predict(X)
-        silhouette = internal(np.asarray(self.fit_.scaling.apply(X)), labels)["silhouette"]
+        silhouette = internal(X, labels, self.fit_.scaling.apply)["silhouette"]
         return -1.0 if silhouette is None else float(silhouette)
 
     @property
@@ -285,8 +303,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def save(self, path: str | Path) -> None:
         """Write the fitted model as a folder: config.json and arrays.npz, no pickle."""
-        check_is_fitted(self)
-        saved.save(self, Path(path))
+        saved.save(self, path)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -116,8 +116,8 @@ def parse(text: str, hint: Any) -> Any:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `train` and `compare` share."""
     group = parser.add_argument_group("run")
-    group.add_argument("--data", help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to .npy or "
-                                      ".npz [digits]")
+    group.add_argument("--data", help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
+                                      "table, arrays, or a folder of images or texts [digits]")
     group.add_argument("--seeds", type=int, help="how many seeds to train [1; compare 3]")
     group.add_argument("--seed", type=int, help="the first of them [0]")
     group.add_argument("--out", type=Path, help="the run folder [runs/DATA-METHOD-TIME]")
@@ -127,18 +127,26 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-cache", action="store_true", help="do not reuse networks that earlier runs pretrained")
     group.add_argument("--quiet", action="store_true", help="no progress")
     group.add_argument("--device", choices=("cpu", "gpu", "tpu"), help="where to run [JAX's default]")
+    add_fields(parser, "", group)
+
+
+def add_fields(parser: argparse.ArgumentParser, prefix: str, group: Any = None) -> None:
+    """The config's fields that start with `prefix` as options; those without a section of their own go to `group`."""
     fields = list(leaves(config.Run()))
     counts: dict[str, int] = {}
     for dotted, *_ in fields:
         counts[dotted.split(".")[-1]] = counts.get(dotted.split(".")[-1], 0) + 1
     groups: dict[str, Any] = {"": group}
     for dotted, hint, default, about in fields:
+        if not dotted.startswith(prefix):
+            continue
         short = dotted.removeprefix("model.")
         section = short.rsplit(".", 1)[0] if "." in short else ""
-        target = groups.setdefault(section, parser.add_argument_group(section) if section else group)
+        if section not in groups:
+            groups[section] = parser.add_argument_group(section)
         last = dotted.split(".")[-1]
         names = [last, short] if counts[last] == 1 and last != short else [short]
-        add(target, dotted, names, hint, default, about)
+        add(groups[section], dotted, names, hint, default, about)
 
 
 def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run]:
@@ -147,18 +155,18 @@ def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run
     short = {dotted: dotted.split(".")[-1] if last.count(dotted.split(".")[-1]) == 1 else dotted for dotted in swept}
     runs = {}
     for values in itertools.product(*swept.values()):
-        nested: dict[str, Any] = {}
+        changes: dict[str, Any] = {}
         for dotted, value in zip(swept, values):
             *path, last = dotted.split(".")
-            inner = nested
+            inner = changes
             for part in path:
                 inner = inner.setdefault(part, {})
             inner[last] = value
-        nested["options"] = base.options | nested.get("options", {})
+        changes["options"] = base.options | changes.get("options", {})
         varied = [f"{short[dotted]}={_word(value)}" for (dotted, choices), value in zip(swept.items(), values)
                   if len(choices) > 1]
         try:
-            runs[" ".join([base.method, *varied])] = config.replace(base, nested)
+            runs[" ".join([base.method, *varied])] = config.replace(base, changes)
         except ValueError as error:
             raise ValueError(str(error).removeprefix("model.")) from error
     return runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import functools
 import importlib.metadata
@@ -9,16 +10,18 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from dec import config, methods, metrics
 from dec.data import Dataset, cache_dir, load
+from dec.data.features import make_features, numbers
 from dec.estimator import DeepClustering
 from dec.folders import (
     CONFIG,
@@ -37,11 +40,24 @@ from dec.networks.autoencoder import Net, build
 from dec.report.progress import Progress
 from dec.report.table import failures, results
 from dec.saved import load as load_model
+from dec.saved import save as save_model
 from dec.training.checkpoint import Checkpoints, write
 from dec.training.fit import check_sizes
 from dec.training.optimizer import transform
 from dec.training.pretrained import warm_start
 from dec.training.session import Session
+
+
+class Prepared(NamedTuple):
+    """A run whose data have been read and turned into numbers."""
+
+    run: config.Run  # with the blocks of its features, where the network needs them
+    dataset: Dataset  # as read; labels and ids belong to the rows of `x`
+    index: pd.DataFrame  # what names the rows of `x`
+    features: BaseEstimator | None  # fitted
+    x: Any  # [n, d] numbers: an array, a memory map or CSR
+    k: int
+    pretrain_on: Any  # other rows, or None
 
 
 def check(cells: dict[str, config.Run]) -> None:
@@ -50,11 +66,9 @@ def check(cells: dict[str, config.Run]) -> None:
     Raises:
       FileNotFoundError, ValueError: naming what is wrong.
     """
-    once = functools.cache(load)
     for run in cells.values():
-        dataset, k, _ = prepare(run, once)
-        x = flat(dataset)
-        check_sizes(len(x), k)
+        run, _, _, _, x, k, _ = prepare(run)
+        check_sizes(x.shape[0], k)
         on = methods.make(run.method, run.options).on
         module = build(run.model.network, x.shape[1], run.model.dtype)
         jax.eval_shape(lambda key, module=module: Net.fresh(key, module), jax.random.key(0))
@@ -64,21 +78,40 @@ def check(cells: dict[str, config.Run]) -> None:
             warm_start(run.model.pretraining.warm_start, module)
 
 
-def prepare(run: config.Run, load: Callable[..., Dataset] = load) -> tuple[Dataset, int, np.ndarray | None]:
-    """The data set of a run, its number of clusters, and the rows to pretrain on where they are others."""
-    dataset = load(run.data, run.limit)
+def prepare(run: config.Run) -> Prepared:
+    """Read the data of a run and fit the features: on the rows to pretrain on, where those are others."""
+    dataset, index, features, x, other = _read(run.data, run.limit, run.features, run.pretrain_on)
     k = dataset.n_classes if run.n_clusters is None else run.n_clusters
     if k is None:
         raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
     if k < 2:
         raise ValueError(f"--n-clusters {k} must be at least 2")
-    if run.pretrain_on is None:
-        return dataset, k, None
-    other = flat(load(run.pretrain_on, run.limit))
-    if other.shape[1] != flat(dataset).shape[1]:
-        raise ValueError(f"--pretrain-on {run.pretrain_on} has {other.shape[1]} columns, --data {run.data} has "
-                         f"{flat(dataset).shape[1]}; they must be alike")
-    return dataset, k, other
+    blocks = getattr(features, "blocks_", ())
+    network = run.model.network
+    if not network.blocks and (network.output == "mixed" or any(b.startswith("sequence") for b in blocks)):
+        run = config.replace(run, {"model": {"network": {"blocks": blocks}}})
+    return Prepared(run, dataset, index, features, x, k, other)
+
+
+@functools.lru_cache(maxsize=1)  # the cells of a table share their data
+def _read(data: str, limit: int | None, options: config.Features, pretrain_on: str | None) -> tuple:
+    dataset = load(data, limit, options)
+    training = dataset if pretrain_on is None else load(pretrain_on, limit, options)
+    if training.kind != dataset.kind:
+        raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
+                         f"kind {dataset.kind}; they must be alike")
+    features = make_features(dataset.kind, options)
+    if features is not None:
+        features.fit(training.x)
+    if dropped := getattr(features, "dropped_", {}):
+        why = ", ".join(f"{column} ({reason})" for column, reason in dropped.items())
+        dataset = dataclasses.replace(dataset, source=f"{dataset.source}; left out: {why}")
+    dataset, index, x = numbers(features, dataset, data)
+    other = None if pretrain_on is None else numbers(features, training, pretrain_on)[2]
+    if other is not None and other.shape[1] != x.shape[1]:
+        raise ValueError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
+                         "they must be alike")
+    return dataset, index, features, x, other
 
 
 class Interrupted(Exception):
@@ -101,9 +134,8 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     Raises:
       Interrupted: after Ctrl-C, when all is saved.
     """
-    dataset, k, pretrain_on = prepare(run)
-    x = flat(dataset)
-    recorded, now = folder / ENVIRONMENT, environment(dataset)
+    run, dataset, index, features, x, k, pretrain_on = prepare(run)
+    recorded, now = folder / ENVIRONMENT, environment(dataset, x)
     if recorded.is_file():
         began = read_json(recorded)
         if began["data"]["digest"] != dataset.digest:
@@ -116,6 +148,8 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     estimator = make_estimator(run, k)
     estimator.cache = str(cache) if cache else None
     checkpoints = Checkpoints(folder / "checkpoints")
+    if not quiet:
+        print(dataset.source, file=sys.stderr)
     session = Session(list(range(run.seed, run.seed + run.seeds)), checkpoints=checkpoints,
                       log=folder / "history.jsonl")
     resume = checkpoints.load()
@@ -128,7 +162,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     session.write_log()
     found = assess(run, k, dataset, x, estimator, session)
     if hasattr(estimator, "fit_"):
-        save_results(estimator, x, folder)
+        save_results(estimator, features, x, index, folder)
     write_json(folder / METRICS, found)
     if session.interrupted:
         raise Interrupted
@@ -144,13 +178,8 @@ def make_estimator(run: config.Run, k: int) -> DeepClustering:
                           random_state=run.seed, **parts)
 
 
-def flat(dataset: Dataset) -> np.ndarray:
-    """Rows as vectors."""
-    return dataset.x.reshape(len(dataset.x), -1)
-
-
 def assess(
-    run: config.Run, k: int, dataset: Dataset, x: np.ndarray, estimator: DeepClustering, session: Session
+    run: config.Run, k: int, dataset: Dataset, x: Any, estimator: DeepClustering, session: Session
 ) -> dict[str, Any]:
     """Everything that is measured of a run; the only place where its labels are looked at."""
     seeds = estimator.runs_.to_dict(orient="records")
@@ -165,13 +194,14 @@ def assess(
         matrix, classes, clusters = metrics.confusion(dataset.y, estimator.labels_)
         confusion = {"classes": [dataset.classes[c] for c in classes], "clusters": clusters, "counts": matrix}
     if fitted:
-        inner["codes"] = metrics.internal(estimator.codes_, estimator.labels_)
-        inner["input"] = metrics.internal(np.asarray(estimator.fit_.scaling.apply(x)), estimator.labels_)
+        if len(estimator.codes_):
+            inner["codes"] = metrics.internal(estimator.codes_, estimator.labels_)
+        inner["input"] = metrics.internal(x, estimator.labels_, estimator.fit_.scaling.apply)
     return {
         "method": run.method,
         "data": dataset.name,
         "source": dataset.source,
-        "n": len(x),
+        "n": x.shape[0],
         "n_clusters": k,
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
@@ -183,26 +213,26 @@ def assess(
     }
 
 
-def save_results(estimator: DeepClustering, x: np.ndarray, folder: Path) -> None:
-    """The model, the embedding and the labels of every row."""
-    estimator.save(folder / "model")
-    np.save(folder / "embedding.npy", estimator.codes_)
-    labels_table(estimator, x, estimator.labels_, estimator.all_labels_).to_csv(folder / "labels.csv", index=False)
+def save_results(
+    estimator: DeepClustering, features: BaseEstimator | None, x: Any, index: pd.DataFrame, folder: Path
+) -> None:
+    """The model with its features, the embedding and the labels of every row."""
+    save_model(estimator if features is None else make_pipeline(features, estimator), folder / "model")
+    if len(estimator.codes_):
+        np.save(folder / "embedding.npy", estimator.codes_)
+    every = {f"seed_{seed}": column for seed, column in zip(estimator.runs_["seed"], estimator.all_labels_)}
+    table = labels_table(estimator, x, index, estimator.labels_).assign(**every)
+    table.to_csv(folder / "labels.csv", index=False)
 
 
-def labels_table(
-    estimator: DeepClustering, x: np.ndarray, labels: np.ndarray, every: np.ndarray | None = None
-) -> pd.DataFrame:
-    """Row, cluster, its probability, and where given the cluster of every seed."""
-    confidence = estimator.predict_proba(x)[np.arange(len(x)), labels]
-    table = pd.DataFrame({"row": np.arange(len(x)), "cluster": labels, "confidence": confidence.round(6)})
-    if every is not None:
-        for seed, column in zip(estimator.runs_["seed"], every):
-            table[f"seed_{seed}"] = column
-    return table
+def labels_table(estimator: DeepClustering, x: Any, index: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
+    """What names each row, its cluster, the probability of that cluster, and how odd the row is."""
+    confidence = estimator.predict_proba(x)[np.arange(x.shape[0]), labels]
+    oddness = -estimator.score_samples(x)
+    return index.assign(cluster=labels, confidence=confidence.round(6), anomaly=oddness.round(4))
 
 
-def environment(dataset: Dataset) -> dict[str, Any]:
+def environment(dataset: Dataset, x: Any) -> dict[str, Any]:
     """What a result depends on beyond its config."""
     packages = ("dec", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "pandas")
     device = jax.devices()[0]
@@ -214,7 +244,7 @@ def environment(dataset: Dataset) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "device": f"{device.platform} {device.device_kind}",
         "data": {"name": dataset.name, "source": dataset.source, "digest": dataset.digest,
-                 "shape": list(dataset.x.shape), "dtype": str(dataset.x.dtype)},
+                 "shape": list(x.shape), "dtype": str(x.dtype)},
     }
 
 
@@ -266,32 +296,35 @@ def show(cells: dict[str, Any]) -> str:
 
 def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
     """The kept model's scores on other data, which it only predicts."""
-    model, dataset = model_of(folder), load(spec)
-    x = rows_for(model, dataset, spec)
+    model, dataset, _, x = model_and_rows(folder, spec)
     labels = model.predict(x)
-    found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": len(x)}
+    found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": x.shape[0]}
     if dataset.y is not None:
         found |= metrics.external(dataset.y, labels)
     return found | {"internal": {"codes": metrics.internal(model.transform(x), labels)},
                     "sizes": metrics.sizes(labels, model.n_clusters)[0].tolist()}
 
 
-def model_of(folder: Path) -> DeepClustering:
-    """The kept model of a run.
+def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
+    """The table of labels that the kept model gives to other data, and a line that says what those data are."""
+    model, dataset, index, x = model_and_rows(folder, spec)
+    return labels_table(model, x, index, model.predict(x)), dataset.source
+
+
+def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
+    """The kept model of a run, and other data with their rows as the model takes them.
 
     Raises:
-      FileNotFoundError, ValueError: when there is none, or a table has several.
+      FileNotFoundError, ValueError: no model, a table with several, or data that do not fit it.
     """
     if (folder / PLAN).is_file():
         raise ValueError(f"{folder} is a table; name one of its runs: "
                          + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
-    return load_model(folder)
-
-
-def rows_for(model: DeepClustering, dataset: Dataset, spec: str) -> np.ndarray:
-    """The rows of other data, if they are as wide as those of the model."""
-    x = flat(dataset)
+    saved = load_model(folder)
+    features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
+    options = read_config(folder / CONFIG).features if (folder / CONFIG).is_file() else config.Features()
+    dataset, index, x = numbers(features, load(spec, features=options, labels=False), spec)
     if x.shape[1] != model.n_features_in_:
         raise ValueError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
                          "data of that width")
-    return x
+    return model, dataset, index, x

@@ -12,8 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from dec import config, methods
+from dec.anomaly import Usual
+from dec.data.features import FILE, TRANSFORMERS, load_features, save_features
 from dec.data.scaling import Scaling
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Net, build
@@ -24,15 +28,36 @@ from dec.training.pretrained import ARRAYS, flat, model_folder, saved_params
 if TYPE_CHECKING:
     from dec.estimator import DeepClustering
 
-FORMAT = 1
+FORMAT = 2
 PLAIN = ("n_init", "verbose")
 
 
-def save(estimator: DeepClustering, path: Path) -> None:
-    """Write a fitted estimator to the folder `path`, replacing a model that is there."""
+def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
+    """Write a fitted model to the folder `path`, replacing a model that is there.
+
+    Args:
+      model: an estimator, or a `Pipeline` of a transformer of this package (`TableFeatures`, ...) and an estimator.
+      path: a folder, made where it does not exist.
+    """
+    path = Path(path)
+    (path / FILE).unlink(missing_ok=True)
+    if isinstance(model, Pipeline):
+        if len(model) != 2 or not isinstance(model[0], tuple(TRANSFORMERS.values())):
+            names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
+            raise ValueError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
+                             f"must be one of {names} and an estimator")
+        _save(model[-1], path)
+        save_features(model[0], path)
+    else:
+        _save(model, path)
+
+
+def _save(estimator: DeepClustering, path: Path) -> None:
+    check_is_fitted(estimator)
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
     arrays |= {"scaling/shift": fit.scaling.shift, "scaling/scale": fit.scaling.scale}
+    arrays |= {f"usual/{name}": np.asarray(value) for name, value in estimator.usual_._asdict().items()}
     if fit.nets is not None:
         arrays |= {f"net/{name}": array[0] for name, array in flat(fit.nets.params).items()}
     arrays |= {f"head/{i}": leaf[0] for i, leaf in enumerate(jax.tree.leaves(fit.heads))}
@@ -67,8 +92,8 @@ def method_name(estimator: DeepClustering) -> str:
     return next((named[c.__name__] for c in type(estimator).__mro__ if c.__name__ in named), None) or estimator.method
 
 
-def load(path: str | Path, method: Method | None = None) -> DeepClustering:
-    """The fitted estimator that `save` wrote, or that a run folder holds.
+def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pipeline:
+    """The fitted model that `save` wrote, or that a run folder holds: an estimator, or a `Pipeline` that ends in one.
 
     Args:
       path: a saved model or a run folder.
@@ -90,6 +115,9 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering:
         raise ValueError(f"{folder / 'config.json'} is damaged or missing ({error})") from error
     if about.get("format", 0) > FORMAT:
         raise ValueError(f"{folder} has format {about['format']}, newer than this version's {FORMAT}; upgrade dec")
+    if about.get("format", 0) < FORMAT:
+        raise ValueError(f"{folder} was saved by an earlier version of dec (format {about.get('format')}, now "
+                         f"{FORMAT}); fit it again")
     if about["method"] is None and method is None:
         raise ValueError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
     arrays, _ = read_arrays(folder / ARRAYS)
@@ -119,9 +147,11 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering:
     loaded.history_ = pd.read_json(io.StringIO(history), orient="records", lines=True)
     loaded.n_iter_, loaded.stop_reason_ = about["n_iter"], about["stop_reason"]
     loaded.seconds_, loaded.n_features_in_ = about["seconds"], about["n_features_in"]
+    loaded.usual_ = Usual(arrays["usual/centers"], float(arrays["usual/distance"]), float(arrays["usual/error"]))
     if about["feature_names_in"]:
         loaded.feature_names_in_ = np.array(about["feature_names_in"], dtype=object)
-    return loaded
+    features = load_features(folder)
+    return loaded if features is None else make_pipeline(features, loaded)
 
 
 def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int) -> Net | None:

@@ -135,7 +135,7 @@ BAD = [  # the command line, and what its one line must name
     ("train dec --data mnist", "mnist is not on this machine", "set DEC_DATA"),
     ("train dec --data digits:test", "digits:test", "use 'digits'"),
     ("train dec --data no.npy", "no file no.npy", "check the path"),
-    ("train dec --data notes.txt", "notes.txt is neither an .npy nor an .npz file", "np.save"),
+    ("train dec --data notes.txt", "notes.txt is no file of a known kind", "np.save"),
     ("train dec --data nan.npy --n-clusters 3", "nan.npy has the value nan in row 3, column 2", "remove such rows"),
     ("train dec --data objects.npy --n-clusters 3", "objects.npy holds pickled objects", "save a plain numeric array"),
     ("train dec --data empty.npy --n-clusters 3", "empty.npy is empty", "at least one row"),
@@ -198,7 +198,13 @@ BAD = [  # the command line, and what its one line must name
     ("predict mine digits --out new.csv", "mine holds no model", "arrays.npz"),
     ("report nowhere", "nowhere is not a run folder", "metrics.json"),
     ("methods --all", "Unknown option '--all'", "dec methods --help"),
-    ("data mnist", "Unexpected 'mnist'", "dec data --help"),
+    ("data mnist", "dec data takes inspect or prepare, not 'mnist'", "dec data inspect mnist"),
+    ("data inspect mnist:valid", "Unknown split of mnist 'valid'", "train"),
+    ("data inspect digits --vocabulary 5 6", "takes one value of each option", "with commas"),
+    ("data prepare mnist --from .", "mnist", "usps"),
+    ("crosstab no-run other-run", "no-run has no labels.csv", "finished run"),
+    ("train dec --data digits --output mixed", "scaling='power' must be 'none' with network.output='mixed'", "none"),
+    ("train dec --data digits --output mixed --scaling none", "needs network.blocks", "a table"),
 ]
 
 

@@ -61,7 +61,7 @@ class Dataset:
         Raises:
           ValueError: `limit` below 1.
         """
-        n = len(self.x)
+        n = len(self)
         if limit is not None and limit < 1:
             raise ValueError(f"limit={limit} leaves no rows; give at least 1, or None for all {n}")
         if limit is None or limit >= n:

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from dec.config import unknown
-from dec.data.base import Dataset, as_raw, data_dir, encode_labels
-from dec.data.files import read_idx, read_table, read_usps
+from dec.config import Features, unknown
+from dec.data.base import Dataset, as_raw, check_rows, data_dir, encode_labels
+from dec.data.files import read_idx, read_numpy, read_table, read_usps
+from dec.data.tabular import read_frame, table_dataset
+
+HALVES_SEED = 13
 
 
 class Named(NamedTuple):
     """What it takes to read one named data set."""
 
-    read: Callable[..., tuple[np.ndarray, np.ndarray]]  # (split, *paths of its files) -> rows, labels
+    read: Callable[..., tuple[Any, np.ndarray]]  # (split, *paths of its files) -> rows, labels; a table: -> DataFrame
     about: str
-    files: dict[str, tuple[str, ...]]  # of each split; each may also carry .gz where `read` understands it
+    files: dict[str, tuple[str, ...]]  # of each split
     origin: str = ""  # how to get the files
     classes: tuple[str, ...] = ()  # readable names of the labels 0, 1, ...
+    kind: Literal["array", "table", "text", "sequence"] = "array"
+    folder: str = ""  # under $DEC_DATA, where it is not called like the data set
+    packed: bool = False  # each file may also carry .gz
+    id: str | None = None  # of a table: the column that names the rows
+    note: str = ""  # on the splits, for the source
 
 
 def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -42,32 +52,105 @@ def _pendigits(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return read_table(path)
 
 
+def _phones(split: str, path: Path) -> pd.DataFrame:
+    return read_frame(path, "asin")
+
+
+def _imdb(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """One half of the reviews, drawn at random since the file has no splits, in the order of the file."""
+    texts, labels = _texts(path, read_frame(path), "review", "sentiment")
+    shuffled = np.random.default_rng(HALVES_SEED).permutation(len(texts))
+    half = len(texts) // 2
+    rows = np.sort(shuffled[:half] if split == "train" else shuffled[half:])
+    return texts[rows], labels[rows]
+
+
+def _reuters(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The rows below three lines of header: the names, types and roles of the columns."""
+    return _texts(path, read_frame(path)[2:].reset_index(drop=True), "Text", "Category")
+
+
+def _texts(path: Path, frame: pd.DataFrame, text: str, label: str) -> tuple[np.ndarray, np.ndarray]:
+    """Two columns of a table: str objects, and labels as strings."""
+    options = Features(columns=(text,), label=label, kinds=(f"{text}=text",))
+    dataset = table_dataset(frame, path.stem, str(path), options)
+    return dataset.x, np.array(dataset.classes)[dataset.y]
+
+
+def _hapt(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _sequences(path, (6, 128))
+    return x.transpose(0, 2, 1), y
+
+
+def _ecg5000(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    x, y = _sequences(path, (140,))
+    return x[..., None], y
+
+
+def _sequences(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of this shape and labels.
+
+    Raises:
+      ValueError: the file has others.
+    """
+    x, y = read_numpy(path)
+    if x.shape[1:] != shape or y is None:
+        raise ValueError(f"{path} should have X of shape [n, {', '.join(map(str, shape))}] and labels y, but has X of "
+                         f"shape {x.shape} and {'no' if y is None else 'its'} labels; download it again")
+    return x, y
+
+
+IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+             "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
 IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
              "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
 
 NAMED: dict[str, Named] = {
     "digits": Named(_digits, "handwritten digits of scikit-learn, 1797 x 8 x 8, 10 classes", {"all": ()}),
     "mnist": Named(_idx, "handwritten digits, 70000 x 28 x 28, 10 classes", IDX_FILES,
-                   "from Yann LeCun's MNIST page or a mirror of it, or use 'tfds:mnist'"),
+                   "from Yann LeCun's MNIST page or a mirror of it, or use 'tfds:mnist'", packed=True),
     "fashion_mnist": Named(_idx, "Zalando's articles of clothing, 70000 x 28 x 28, 10 classes", IDX_FILES,
                            "from the GitHub repository zalandoresearch/fashion-mnist or Debian's package "
                            "dataset-fashion-mnist, or use 'tfds:fashion_mnist'",
                            ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-                            "Ankle boot")),
+                            "Ankle boot"), packed=True),
     "usps": Named(_usps, "postal digits, 9298 x 16 x 16, 10 classes", {"train": ("usps.h5",), "test": ("usps.h5",)},
                   "as the HDF5 file of the 'USPS dataset' on Kaggle, with groups train and test"),
     "pendigits": Named(_pendigits, "pen trajectories of digits, 10992 x 16, 10 classes",
                        {"train": ("pendigits.tra",), "test": ("pendigits.tes",)},
                        "from the UCI repository, 'Pen-Based Recognition of Handwritten Digits'"),
+    "phones": Named(_phones, "mobile phones on offer in 2019, 720 rows of mixed columns, without labels",
+                    {"all": ("items.csv",)}, "as items.csv of 'Amazon Cell Phones Reviews' on Kaggle", kind="table",
+                    id="asin"),
+    "imdb": Named(_imdb, f"film reviews, 50000 texts, 2 classes; train and test: halves drawn with seed {HALVES_SEED}",
+                  {"train": ("IMDB Dataset.csv",), "test": ("IMDB Dataset.csv",)},
+                  "as 'IMDB Dataset of 50K Movie Reviews' on Kaggle", kind="text", packed=True,
+                  note=f" (halves drawn with seed {HALVES_SEED})"),
+    "reuters_r8": Named(_reuters, "news of Reuters-21578, 7674 texts, 8 classes",
+                        {"train": ("reuters-r8-train.tab",), "test": ("reuters-r8-test.tab",)},
+                        "from the data sets of the Orange data mining suite", kind="text", packed=True),
+    "hapt": Named(_hapt, "accelerometer and gyroscope of smartphones, 10017 x 128 steps x 6, 6 classes",
+                  {"all": ("hapt.npz",)},
+                  "by cutting the raw signals of 'Smartphone-Based Recognition of Human Activities and Postural "
+                  "Transitions' in the UCI repository into windows of 128 steps, 64 apart, of one activity each: X "
+                  "[n, 6, 128] and y (1 to 6)",
+                  ("", "walking", "walking upstairs", "walking downstairs", "sitting", "standing", "lying"),
+                  "sequence"),
+    "ecg5000": Named(_ecg5000, "heartbeats, 5000 x 140 steps, 5 classes", {"all": ("ECG5000.npz",)},
+                     "from the UCR archive, train and test stacked: X [5000, 140] and y (1 to 5)",
+                     ("", "normal", "R-on-T premature ventricular contraction", "premature ventricular contraction",
+                      "supraventricular premature or ectopic beat", "unclassified"), "sequence", folder="ucr"),
 }
 
 
-def read_named(name: str, split: str = "") -> Dataset:
-    """A data set of `NAMED`: one `split` of it, by default all of them pooled in their order.
+def read_named(name: str, split: str, features: Features, labels: bool = True) -> Dataset:
+    """A data set of `NAMED`: one `split` of it, or for '' all of them pooled in their order.
+
+    Of `features` and `labels`, see `table_dataset`, a table alone takes notice.
 
     Raises:
       FileNotFoundError: the files are not under $DEC_DATA/<name>.
-      ValueError: no such split, or a damaged file.
+      ValueError: no such split or column, or a damaged file.
     """
     entry = NAMED[name]
     if split and len(entry.files) == 1:
@@ -79,17 +162,25 @@ def read_named(name: str, split: str = "") -> Dataset:
     missing = [file for s in splits for file, path in zip(entry.files[s], found[s]) if path is None]
     if missing:
         root = data_dir()
-        where = f"in {root / name}" if root else "because DEC_DATA is not set"
+        folder = entry.folder or name
+        where = f"in {root / folder}" if root else "because DEC_DATA is not set"
         raise FileNotFoundError(f"{name} is not on this machine: missing {', '.join(dict.fromkeys(missing))} {where}. "
-                                f"Get it {entry.origin}; put the files in a folder {name!r}, and set DEC_DATA to the "
+                                f"Get it {entry.origin}; put the files in a folder {folder!r}, and set DEC_DATA to the "
                                 "folder around that one.")
     parts = [entry.read(s, *found[s]) for s in splits]
-    x = as_raw(np.concatenate([part[0] for part in parts]), f"{name}:{split}" if split else name)
+    if entry.kind == "table":
+        return table_dataset(parts[0], name, name, replace(features, id=features.id or entry.id), labels)
+    x = np.concatenate([part[0] for part in parts])
+    if entry.kind == "array":
+        x = as_raw(x, f"{name}:{split}" if split else name)
+    elif entry.kind == "sequence":
+        x = np.ascontiguousarray(x, np.float32)
+        check_rows(x, name)
     y, classes = encode_labels(np.concatenate([part[1] for part in parts]), len(x), name)
     if entry.classes:
         classes = tuple(entry.classes[int(value)] for value in classes)
     which = "" if len(entry.files) == 1 else f", {' + '.join(splits)}" + (" pooled" if len(splits) > 1 else "")
-    return Dataset(name, x, y, classes, f"{name}{which}, {len(x)} rows")
+    return Dataset(name, x, y, classes, f"{name}{which}{entry.note}, {len(x)} rows", entry.kind)
 
 
 def on_this_machine(name: str) -> bool:
@@ -99,6 +190,7 @@ def on_this_machine(name: str) -> bool:
 
 def _find(name: str, split: str) -> list[Path | None]:
     """The path of each file of a split, plain or gzip; None for one that is missing."""
-    root = data_dir()
-    names = [(file, f"{file}.gz") if NAMED[name].read is _idx else (file,) for file in NAMED[name].files[split]]
-    return [next((root / name / n for n in pair if root and (root / name / n).is_file()), None) for pair in names]
+    root, entry = data_dir(), NAMED[name]
+    names = [(file, f"{file}.gz") if entry.packed else (file,) for file in entry.files[split]]
+    places = [[root / (entry.folder or name) / n for n in pair] if root else [] for pair in names]
+    return [next((path for path in pair if path.is_file()), None) for pair in places]

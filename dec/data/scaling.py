@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import typing
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ class Scaling(NamedTuple):
         return x.astype(np.float32) / _per_column(self.scale, x) + _per_column(self.shift, x)
 
 
-def fit_scaling(x: np.ndarray, kind: str) -> Scaling:
+def fit_scaling(x: Any, kind: str) -> Scaling:
     """The scaling of `kind` for the rows of `x`, computed in float64, one block of rows after the other.
 
         power:      shift = 0,             scale = 1 / sqrt(mean of x²), so that |x|²/d is 1 on average
@@ -40,7 +41,7 @@ def fit_scaling(x: np.ndarray, kind: str) -> Scaling:
     Where there is nothing to divide by (zeros only, a constant column), scale is 1.
 
     Args:
-      x: [n, ...] finite values; a row is flattened to d columns.
+      x: [n, ...] finite values, an array, CSR or other rows that can be sliced; a row is flattened to d columns.
       kind: one of `KINDS`.
 
     Raises:
@@ -51,21 +52,30 @@ def fit_scaling(x: np.ndarray, kind: str) -> Scaling:
     """
     shift, scale = np.float64(0), np.float64(1)
     if kind == "power":
-        scale = _reciprocal(np.sqrt(sum((b * b).sum() for _, b in row_blocks(x, np.float64)) / x.size))
+        scale = _reciprocal(np.sqrt(sum((b * b).sum() for _, b in row_blocks(x, np.float64)) / math.prod(x.shape)))
     elif kind in ("range", "symmetric"):
-        low, high = np.float64(x.min()), np.float64(x.max())
+        low, high = _extremes(x)
+        low, high = low.min(), high.max()
         shift, scale = low, _reciprocal(high - low)
         if kind == "symmetric":
             shift, scale = (low + high) / 2, _reciprocal((high - low) / 2)
     elif kind == "standard":
-        shift = sum(b.sum(axis=0) for _, b in row_blocks(x, np.float64)) / len(x)
-        variance = sum(((b - shift) ** 2).sum(axis=0) for _, b in row_blocks(x, np.float64)) / len(x)
+        shift = sum(b.sum(axis=0) for _, b in row_blocks(x, np.float64)) / x.shape[0]
+        variance = sum(((b - shift) ** 2).sum(axis=0) for _, b in row_blocks(x, np.float64)) / x.shape[0]
         # The rounded mean can give a constant float64 column a tiny variance instead of 0: ask its values.
-        constant = (x.min(axis=0) == x.max(axis=0)).reshape(-1)
+        constant = np.equal(*_extremes(x))
         scale = _reciprocal(np.where(constant, 0, np.sqrt(variance)))
     elif kind != "none":
         raise ValueError(unknown("scaling", kind, list(KINDS)))
     return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
+
+
+def _extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest value of each column, [d] float64."""
+    low, high = np.inf, -np.inf
+    for _, block in row_blocks(x, np.float64):
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    return low, high
 
 
 def _reciprocal(width: Any) -> np.ndarray:

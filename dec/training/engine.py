@@ -7,10 +7,12 @@ chunks the host shows progress, keeps history, writes checkpoints and may stop.
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -21,6 +23,9 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from dec.data.scaling import Scaling
+from dec.data.stream import Rows
+from dec.training.batches import batch_rows, next_window
+from dec.training.rows import Sparse, Streamed, put, window_rows
 
 RUNNING, CONVERGED, NOT_FINITE, NO_PROGRESS = range(4)  # State.status
 RECORDS = 64  # most periods in one chunk
@@ -30,16 +35,30 @@ SWEEP_ROWS = 1024  # rows per chunk of a pass over all the data; fixed, so that 
 TRACES: Counter[str] = Counter()  # phase -> times traced; tests hold it to one per phase and shape
 
 
-class Data(NamedTuple):
-    """Rows on the device in their raw dtype; they are scaled where they are used."""
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Data:
+    """Rows in their raw dtype, on the device or streamed; they are scaled where they are used."""
 
-    x: Array  # [n, d], uint8 or float32
-    shift: Float[Array, "..."]
-    scale: Float[Array, "..."]
+    x: Array | Sparse | Streamed  # [n, d], uint8 or float32
+    scaling: Scaling
+    window: int = field(metadata={"static": True})  # rows shuffled together, see `batch_rows`
 
     def __getitem__(self, rows: Array | slice) -> Float[Array, "b d"]:
         """The rows, scaled, float32."""
-        return (self.x[rows].astype(jnp.float32) - self.shift) * self.scale
+        if isinstance(rows, slice) and not isinstance(self.x, jax.Array):
+            rows = jnp.arange(*rows.indices(self.x.shape[0]))
+        return self.scaling.apply(self.x[rows])
+
+    def batch(
+        self, key: Key[Array, ""], step: Int[Array, ""], size: int
+    ) -> tuple[Float[Array, "b d"], Int[Array, " b"], Bool[Array, " b"]]:
+        """Batch `step` of a seed: the rows, scaled; their numbers; which of them count."""
+        order = self.x.shape[0], size, self.window
+        at, valid = batch_rows(key, step, *order)
+        if isinstance(self.x, Streamed):
+            return self.scaling.apply(self.x.take(at, next_window(step, *order))), at, valid
+        return self[at], at, valid
 
 
 class State(NamedTuple):
@@ -65,9 +84,12 @@ class Phase(Protocol):
         """One period of one seed: the new state, and scalars for the history."""
 
 
-def place(x: np.ndarray, scaling: Scaling) -> Data:
-    """Rows on the default device, in their raw dtype."""
-    return Data(jnp.asarray(x), jnp.asarray(scaling.shift), jnp.asarray(scaling.scale))
+def place(x: Rows, scaling: Scaling, stream_above: float = math.inf) -> Data:
+    """Rows in their raw dtype on the default device, or streamed where they have more GiB than `stream_above`.
+
+    What may be streamed has to be used under `reading(data.x)`.
+    """
+    return Data(put(x, stream_above), jax.tree.map(jnp.asarray, scaling), window_rows(x))
 
 
 def execution() -> str:
@@ -209,19 +231,25 @@ def weighted_mean(values: Float[Array, "..."], weight: Float[Array, " b"]) -> Fl
     return jnp.sum(values * weight) / jnp.sum(weight) if values.ndim else values
 
 
-def sweep(f: Callable[[Float[Array, "c d"], Float[Array, " c"]], tuple[PyTree, PyTree]], data: Data) -> tuple:
+def sweep(
+    f: Callable[[Float[Array, "c d"], Float[Array, " c"]], tuple[PyTree, PyTree]],
+    data: Data,
+    at: Int[Array, " m"] | None = None,
+) -> tuple:
     """Apply `f` to all rows in chunks: rows are concatenated, sums added; memory stays that of one chunk.
 
     Args:
       f: (x [c, d], weight [c]) -> (rows [c, ...], sums); weight is 0 for padding.
+      at: ascending numbers of the rows to visit, where that is not all of them.
     """
-    n = data.x.shape[0]
-    index = jnp.arange(-(-n // SWEEP_ROWS) * SWEEP_ROWS).reshape(-1, SWEEP_ROWS)
+    n = data.x.shape[0] if at is None else len(at)
 
-    def one(rows):
-        return f(data[jnp.minimum(rows, n - 1)], (rows < n).astype(jnp.float32))
+    def one(chunk):
+        index = chunk * SWEEP_ROWS + jnp.arange(SWEEP_ROWS)
+        rows = jnp.minimum(index, n - 1)
+        return f(data[rows if at is None else at[rows]], (index < n).astype(jnp.float32))
 
-    rows, sums = lax.map(one, index)
+    rows, sums = lax.map(one, jnp.arange(-(-n // SWEEP_ROWS)))
     return (
         jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], rows),
         jax.tree.map(lambda a: a.sum(0), sums),

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, PyTree
 
 from dec import config
 from dec.data.scaling import Scaling, fit_scaling
+from dec.data.stream import Rows
 from dec.methods.base import Method
 from dec.networks.autoencoder import Net, build
 from dec.shallow.agreement import agreement
@@ -21,6 +22,7 @@ from dec.training import pretrained
 from dec.training.checkpoint import Checkpoint, unpack
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, State, execution, over_seeds, place, seed_keys
 from dec.training.refine import Refine
+from dec.training.rows import reading
 from dec.training.session import Session
 
 
@@ -49,12 +51,13 @@ class Fit:
     history: list[dict[str, Any]]
     seconds: dict[str, float]
 
-    def encode(self, x: Float[np.ndarray, "n d"], seed: int | None = None) -> Float[np.ndarray, "n c"]:
+    def encode(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n c"]:
         """Codes of rows by the network at position `seed` (default: the chosen one)."""
-        data = place(x, self.scaling)
-        return np.asarray(data[:] if self.nets is None else pretrained.encode(data, self._one(self.nets, seed)))
+        data = place(x, self.scaling, self.model.stream_above)
+        with reading(data.x):
+            return np.asarray(data[:] if self.nets is None else pretrained.encode(data, self._one(self.nets, seed)))
 
-    def log_assign(self, x: Float[np.ndarray, "n d"], seed: int | None = None) -> Float[np.ndarray, "n k"]:
+    def log_assign(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n k"]:
         """Log soft assignments of rows."""
         return np.asarray(_assign(self.method, self.encode(x, seed), self._one(self.heads, seed)))
 
@@ -103,20 +106,20 @@ def _labels(phase: Refine, data, states, how: str):
 
 
 def fit(
-    x: np.ndarray,
+    x: Rows,
     k: int,
     method: Method,
     model: config.Model,
     session: Session,
     *,
-    pretrain_on: np.ndarray | None = None,
+    pretrain_on: Rows | None = None,
     cache: Path | None = None,
     resume: Checkpoint | None = None,
 ) -> Fit:
     """Fit a method to rows, for all seeds of the session.
 
     Args:
-      x: [n, d] rows in their raw dtype.
+      x: [n, d] rows in their raw dtype: an array, a memory map, CSR, or anything else that is `Rows`.
       k: number of clusters.
       method: what to fit.
       model: scaling, network, pretraining and refinement.
@@ -128,14 +131,15 @@ def fit(
     Raises:
       ValueError: for sizes that cannot be clustered.
     """
-    check_sizes(len(x), k)
+    n = x.shape[0]
+    check_sizes(n, k)
     how = execution()
     if resume:
         session.history, session.seconds = resume.note["history"], resume.note["seconds"]
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
         scaling = fit_scaling(training, model.scaling)
-        phase = Refine(method, k, len(x), model.batch_size, model.refinement)
+        phase = Refine(method, k, n, model.batch_size, model.refinement)
         keys = seed_keys(session.seeds, phase.name)
         refining = resume is not None and resume.stage == phase.name
         nets = None
@@ -146,8 +150,8 @@ def fit(
             else:
                 validation = x if pretrain_on is not None else None
                 nets = pretrained.networks(module, training, scaling, validation, model, session, cache, resume)
-        data = place(x, scaling)  # only now: pretraining has had its own copy on the device
-        with session.clock("cluster"):
+        data = place(x, scaling, model.stream_above)  # only now: pretraining has had its own copy on the device
+        with reading(data.x), session.clock("cluster"):
             if refining:
                 like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
                 states, start = unpack(resume.content, like), resume.period

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -12,7 +14,6 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
 from dec.networks.autoencoder import Net
-from dec.training.batches import batch_rows
 from dec.training.engine import NO_PROGRESS, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
 from dec.training.optimizer import transform
 
@@ -74,17 +75,22 @@ class Pretrain:
 
         def step(index, carry):
             net, optimizer = carry
-            rows, valid = batch_rows(key, index, self.rows, self.batch_size)
+            x, _, valid = data.batch(key, index, self.batch_size)
             step_key = jax.random.fold_in(key, ~index.astype(jnp.uint32))  # apart from the epochs' keys
-            loss, gradient = jax.value_and_grad(objective)(net, data[rows], valid.astype(jnp.float32), step_key)
+            loss, gradient = jax.value_and_grad(objective)(net, x, valid.astype(jnp.float32), step_key)
             updates, optimizer = tx.update(gradient, optimizer, net)
-            return (optax.apply_updates(net, updates), optimizer), {"loss": loss}
+            terms = {"loss": loss}
+            if self.config.accuracy:
+                terms["accuracy"] = weighted_mean(_matches(net, x), valid)
+            return (optax.apply_updates(net, updates), optimizer), terms
 
         first = epoch * self.steps_per_epoch
         carry, record = steps(step, (state.net, state.optimizer), first, first + self.steps_per_epoch)
         net, optimizer = carry
         if validation is not None:
-            record["validation_loss"] = self._loss(net, validation, key)
+            record["validation_loss"] = self._mean(lambda x: net.denoising(x, key, 0.0, self.layer), validation)
+            if self.config.accuracy:
+                record["validation_accuracy"] = self._mean(partial(_matches, net), validation)
         judged = record.get("validation_loss", record["loss"])
         best = self._best(state.memory, judged, epoch, net)
         status = jnp.where(jnp.isfinite(record["loss"]), state.status, NOT_FINITE)
@@ -94,10 +100,10 @@ class Pretrain:
         record["learning_rate"] = rate(first)
         return State(net, (), optimizer, best, status, first + self.steps_per_epoch), record
 
-    def _loss(self, net: Net, data: Data, key: Key[Array, ""]) -> Float[Array, ""]:
-        """The stage's loss over all rows, without dropout."""
+    def _mean(self, f: Callable[[Float[Array, "c d"]], Float[Array, " c"]], data: Data) -> Float[Array, ""]:
+        """The mean of a function of a row over all rows."""
         def chunk(x, weight):
-            return (), jnp.sum(net.denoising(x, key, 0.0, self.layer) * weight)
+            return (), jnp.sum(f(x) * weight)
 
         return sweep(chunk, data)[1] / data.x.shape[0]
 
@@ -111,6 +117,11 @@ class Pretrain:
         nets = states.memory.net if self.config.keep_best else states.net
         diverged = states.status == NOT_FINITE
         return jax.tree.map(lambda a: jnp.where(diverged.reshape(-1, *[1] * (a.ndim - 1)), jnp.nan, a), nets)
+
+
+def _matches(net: Net, x: Float[Array, "b d"]) -> Float[Array, " b"]:
+    """1 where a row's largest input and largest reconstruction are in the same column: Keras's categorical accuracy."""
+    return (jnp.argmax(x, axis=-1) == jnp.argmax(net.decode(net.encode(x)), axis=-1)).astype(jnp.float32)
 
 
 def stages(pretraining: config.Pretraining, layers: int, rows: int, batch_size: int) -> list[Pretrain]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import math
 import warnings
 from functools import partial
 from pathlib import Path
@@ -15,13 +16,16 @@ import numpy as np
 from flax import traverse_util
 from jax import lax
 from jaxtyping import Array, PyTree
+from scipy.sparse import issparse
 
 from dec import config
 from dec.data.scaling import Scaling
+from dec.data.stream import Rows, Subset
 from dec.networks.autoencoder import Autoencoder, Net
 from dec.training.checkpoint import Checkpoint, read_arrays, unpack, write_arrays
 from dec.training.engine import NOT_FINITE, Data, device, execution, over_seeds, place, seed_keys, sweep
 from dec.training.pretrain import Pretrain, stages
+from dec.training.rows import reading, window_rows
 from dec.training.session import Session
 
 ARRAYS = "arrays.npz"  # of a saved model
@@ -30,9 +34,9 @@ PRETRAINING = 1  # raise it when a change of the code changes the weights, so th
 
 def networks(
     module: Autoencoder,
-    x: np.ndarray,
+    x: Rows,
     scaling: Scaling,
-    validation: np.ndarray | None,
+    validation: Rows | None,
     model: config.Model,
     session: Session,
     cache: Path | None = None,
@@ -78,9 +82,9 @@ def networks(
 
 def _train(
     module: Autoencoder,
-    x: np.ndarray,
+    x: Rows,
     scaling: Scaling,
-    validation: np.ndarray | None,
+    validation: Rows | None,
     model: config.Model,
     session: Session,
     seeds: list[int],
@@ -89,9 +93,9 @@ def _train(
     """Run the stages; also tells which seeds came through whole."""
     pretraining, how = model.pretraining, execution()
     if validation is None and pretraining.validation:
-        x, validation = _split(x, pretraining.validation)
-    data = place(x, scaling)
-    watched = None if validation is None else place(validation, scaling)
+        x, validation = _split(x, pretraining.validation, pretraining.validation_seed)
+    data = place(x, scaling, model.stream_above)
+    watched = None if validation is None else place(validation, scaling, model.stream_above)
     keys = seed_keys(seeds, "weights")
     if pretraining.warm_start:
         one = warm_start(pretraining.warm_start, module)
@@ -99,28 +103,30 @@ def _train(
     else:
         nets = _fresh(module, keys, how)
     good = np.ones(len(seeds), bool)
-    phases = stages(pretraining, len(module.config.hidden) + 1, len(x), model.batch_size)
+    phases = stages(pretraining, len(module.config.hidden) + 1, x.shape[0], model.batch_size)
     done = [phase.name for phase in phases].index(resume.stage) if resume else 0
-    for phase in phases[done:]:
-        start = 0
-        if resume and phase.name == resume.stage:
-            like = jax.eval_shape(partial(_start, phase, how=how), nets)
-            states, start = unpack(resume.content, like), resume.period
-        else:
-            states = _start(phase, nets, how)
-        states = session.run(phase, data, watched, seed_keys(seeds, phase.name), states, start, seeds, encode_seeds)
-        good &= np.asarray(states.status) != NOT_FINITE
-        nets = phase.result(states)
+    with reading(data.x, watched and watched.x):
+        for phase in phases[done:]:
+            start = 0
+            if resume and phase.name == resume.stage:
+                like = jax.eval_shape(partial(_start, phase, how=how), nets)
+                states, start = unpack(resume.content, like), resume.period
+            else:
+                states = _start(phase, nets, how)
+            states = session.run(phase, data, watched, seed_keys(seeds, phase.name), states, start, seeds, encode_seeds)
+            good &= np.asarray(states.status) != NOT_FINITE
+            nets = phase.result(states)
     return nets, good & (not session.interrupted)
 
 
-def _split(x: np.ndarray, part: float) -> tuple[np.ndarray, np.ndarray]:
-    """Training and validation rows, the same for every seed."""
-    order = np.random.default_rng(0).permutation(len(x))
-    held = max(1, round(part * len(x)))
-    if held >= len(x):
-        raise ValueError(f"pretraining.validation={part} leaves no row of {len(x)} to train on; make it smaller")
-    return x[np.sort(order[held:])], x[np.sort(order[:held])]
+def _split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:
+    """Training and validation rows, the same for every seed; neither is copied."""
+    n = x.shape[0]
+    order = np.random.default_rng(seed).permutation(n)
+    held = max(1, round(part * n))
+    if held >= n:
+        raise ValueError(f"pretraining.validation={part} leaves no row of {n} to train on; make it smaller")
+    return Subset(x, np.sort(order[held:])), Subset(x, np.sort(order[:held]))
 
 
 @partial(jax.jit, static_argnames=("module", "how"))
@@ -194,8 +200,8 @@ def _read_cached(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | N
 
 def _cache_files(
     module: Autoencoder,
-    x: np.ndarray,
-    validation: np.ndarray | None,
+    x: Rows,
+    validation: Rows | None,
     model: config.Model,
     seeds: list[int],
     cache: Path | None,
@@ -205,18 +211,25 @@ def _cache_files(
         return {}
     start = model.pretraining.warm_start
     whole = config.to_dict(model)
-    whole.pop("refinement")
+    for part in ("refinement", "stream_above"):  # neither decides the weights
+        whole.pop(part)
     versions = [importlib.metadata.version(name) for name in ("dec", "jax", "jaxlib", "flax", "optax")]
     where = [device().device_kind, execution(), PRETRAINING]
     started = _bytes_hash(warm_start(start, module)) if start else None
     parts = [whole, _bytes_hash(x), None if validation is None else _bytes_hash(validation), started, versions, where]
+    if window_rows(x) < x.shape[0]:  # decides the batches
+        parts.append(window_rows(x))
     return {seed: cache / f"{config.digest(*parts, seed)}.npz" for seed in seeds}
 
 
 def _bytes_hash(tree: PyTree) -> str:
+    """A hash of arrays or rows, read in blocks of about 64 MiB."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.data)
+        leaf = np.atleast_1d(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf
+        digest.update(f"{leaf.dtype}{leaf.shape}".encode())
+        for part in (leaf.indptr, leaf.indices, leaf.data) if issparse(leaf) else (leaf,):
+            step = max(1, 2**26 // max(1, math.prod(part.shape[1:]) * part.dtype.itemsize))
+            for start in range(0, part.shape[0], step):
+                digest.update(np.ascontiguousarray(part[start : start + step]).data)
     return digest.hexdigest()

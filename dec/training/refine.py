@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,9 +13,14 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
 from dec.methods.base import Batch, Clock, Head, Method, View
-from dec.training.batches import batch_rows
+from dec.training.batches import permute
+from dec.training.descend import descend, touched
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
 from dec.training.optimizer import transform
+
+START_ROWS = 2**18  # at most so many rows, and so many of their values, are looked at to start the clusters
+START_VALUES = 2**28
+KEPT_ROWS = 2**20  # of more rows, what a refresh says of each is not kept but computed again for each batch
 
 
 class Trained(NamedTuple):
@@ -59,18 +65,27 @@ class Refine:
         return transform(self.config.optimizer, self.steps_per_epoch, self.config.steps)
 
     def start(self, data: Data, key: Key[Array, ""], net: PyTree) -> State:
-        """The initial clusters in the pretrained codes, for one seed."""
-        codes, _ = sweep(lambda x, weight: (self._codes(net, x), ()), data)
-        head = self.method.init(key, View(codes, jnp.ones(self.rows)), self.k)
-        labels = jnp.argmax(self.method.assign(head, codes), axis=-1).astype(jnp.int32)
+        """The initial clusters in the pretrained codes of all rows, or of a uniform sample of many; for one seed."""
+        width = math.prod(data.x.shape[1:]) if self.method.on == "input" else 1
+        most = min(START_ROWS, START_VALUES // width)
+        sample = None
+        if self.rows > most:
+            sample = jnp.sort(permute(jax.random.fold_in(key, self.rows), jnp.arange(most), self.rows))
+        codes, _ = sweep(lambda x, weight: (self._codes(net, x), ()), data, sample)
+        head = self.method.init(key, View(codes, jnp.ones(len(codes))), self.k)
         optimizer = self._optimizer()[0].init(Trained(net, head.params))
-        return State(net, head, optimizer, labels, jnp.int32(RUNNING), jnp.int32(0))
+        state = State(net, head, optimizer, (), jnp.int32(RUNNING), jnp.int32(0))
+        if sample is None:
+            labels = jnp.argmax(self.method.assign(head, codes), axis=-1).astype(jnp.int32)
+        else:
+            labels = self.labels(data, state)
+        return state._replace(memory=labels)
 
     def period(
         self, data: Data, extra: None, key: Key[Array, ""], state: State, index: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
         """Refresh; stop if hardly a row changed its cluster; else train up to the next refresh."""
-        (tx, rate), every = self._optimizer(), self.refresh_every
+        (tx, rate), every, keep = self._optimizer(), self.refresh_every, self.rows <= KEPT_ROWS
         labels, rows, stats = self._refresh(data, state)
         change = jnp.mean(labels != state.memory)
         converged = (index > 0) & (change < self.config.tolerance)
@@ -81,24 +96,29 @@ class Refine:
             terms = {name: weighted_mean(term, batch.weight) for name, term in terms.items()}
             return sum(terms.values()), terms
 
-        def step(i, carry):
-            trained, optimizer = carry
-            at, valid = batch_rows(key, i, self.rows, self.batch_size)
+        def draw(i) -> tuple[Batch, Clock]:
+            x, at, valid = data.batch(key, i, self.batch_size)
+            weight = valid.astype(jnp.float32)
             batch = Batch(
-                x=data[at],
-                rows=jax.tree.map(lambda a: a[at], rows),
+                x=x,
+                rows=jax.tree.map(lambda a: a[at], rows) if keep else self._assigned(state, x, weight)[1],
                 stats=stats,
-                weight=valid.astype(jnp.float32),
+                weight=weight,
                 key=jax.random.fold_in(key, ~i.astype(jnp.uint32)),  # apart from the epochs' keys
             )
-            clock = Clock(i, i / self.steps_per_epoch, i / self.config.steps)
-            (loss, terms), gradient = jax.value_and_grad(objective, has_aux=True)(trained, batch, clock)
-            updates, optimizer = tx.update(gradient, optimizer, trained)
-            return (optax.apply_updates(trained, self._frozen(updates)), optimizer), {"loss": loss, **terms}
+            return batch, Clock(i, i / self.steps_per_epoch, i / self.config.steps)
 
         first = index * every
         last = jnp.minimum(first + every, self.config.steps)
-        carry, record = steps(step, (Trained(state.net, state.head.params), state.optimizer), first, last, converged)
+        trained = Trained(state.net, state.head.params)
+        moves = self._free(touched(objective, trained, *jax.eval_shape(draw, first)))
+
+        def step(i, carry):
+            trained, optimizer = carry
+            (loss, terms), gradient = jax.value_and_grad(objective, has_aux=True)(trained, *draw(i))
+            return descend(tx, gradient, optimizer, trained, moves), {"loss": loss, **terms}
+
+        carry, record = steps(step, (trained, state.optimizer), first, last, converged)
         trained, optimizer = carry
         status = jnp.where(converged, CONVERGED, jnp.where(jnp.isfinite(record["loss"]), RUNNING, NOT_FINITE))
         sizes = jnp.bincount(labels, length=self.k)
@@ -114,24 +134,30 @@ class Refine:
     def _codes(self, net: PyTree, x: Float[Array, "c d"]) -> Float[Array, "c e"]:
         return x if self.method.on == "input" else net.encode(x)
 
+    def _assigned(
+        self, state: State, x: Float[Array, "c d"], weight: Float[Array, " c"]
+    ) -> tuple[Int[Array, " c"], PyTree, PyTree]:
+        """Labels of some rows, and what a refresh says of each and sums over them."""
+        codes = self._codes(state.net, x)
+        labels = jnp.argmax(self.method.assign(state.head, codes), axis=-1).astype(jnp.int32)
+        rows, stats = self.method.refresh(state.head, codes, weight) if self.method.refresh else ((), ())
+        return labels, rows, stats
+
     def _refresh(self, data: Data, state: State) -> tuple[Int[Array, " n"], PyTree, PyTree]:
-        """Labels, and what the method keeps of all rows and sums over them."""
+        """Labels of all rows, what the refresh says of each where that is kept, and its sums over them."""
         def chunk(x, weight):
-            codes = self._codes(state.net, x)
-            labels = jnp.argmax(self.method.assign(state.head, codes), axis=-1).astype(jnp.int32)
-            rows, stats = self.method.refresh(state.head, codes, weight) if self.method.refresh else ((), ())
-            return (labels, rows), stats
+            labels, rows, stats = self._assigned(state, x, weight)
+            return (labels, rows if self.rows <= KEPT_ROWS else ()), stats
 
         (labels, rows), stats = sweep(chunk, data)
         return labels, rows, stats
 
-    def _frozen(self, updates: Trained) -> Trained:
-        """The updates without those of the part of the network that is frozen."""
-        def part(path, update):
-            frozen = self.config.freeze != "none" and self.config.freeze in jax.tree_util.keystr(path)
-            return jnp.zeros_like(update) if frozen else update
+    def _free(self, moves: Trained) -> Trained:
+        """What moves without the part of the network that is frozen."""
+        def part(path, move):
+            return move and (self.config.freeze == "none" or self.config.freeze not in jax.tree_util.keystr(path))
 
-        return updates._replace(net=jax.tree_util.tree_map_with_path(part, updates.net))
+        return moves._replace(net=jax.tree_util.tree_map_with_path(part, moves.net))
 
     def labels(self, data: Data, state: State) -> Int[Array, " n"]:
         """The cluster of every row at the end, for one seed."""

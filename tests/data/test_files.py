@@ -1,14 +1,15 @@
-"""The readers of files, good and bad."""
+"""The readers of arrays; test_bad_files.py has what they refuse."""
 
 import gzip
-import pickle
 
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 
-from dec.data import load
-from dec.data.files import read_file, read_idx, read_table, read_usps
+from dec.config import Features
+from dec.data import files, load
+from dec.data.files import read_idx, read_table, read_usps
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 IDX_CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
@@ -66,58 +67,77 @@ def test_npz(tmp_path, keys):
 
 def test_npy_keeps_uint8(tmp_path):
     np.save(tmp_path / "mine.npy", SMALL)
-    data = read_file(tmp_path / "mine.npy")
+    data = load(str(tmp_path / "mine.npy"))
     assert data.x.dtype == np.uint8 and data.y is None and data.source.endswith("mine.npy, 4 rows")
     np.testing.assert_array_equal(data.x, SMALL)
 
 
-def write_truncated(path):
-    np.save(path, np.ones((100, 10)))
-    path.write_bytes(path.read_bytes()[:500])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_large_npy_stays_on_the_disk(tmp_path, monkeypatch, dtype):
+    monkeypatch.setattr(files, "MAPPED", 100)
+    np.save(tmp_path / "large.npy", SMALL.repeat(5, axis=0).astype(dtype))
+    data = load(str(tmp_path / "large.npy"))
+    assert isinstance(data.x, np.memmap) and data.x.dtype == dtype
+    np.testing.assert_array_equal(data.x, SMALL.repeat(5, axis=0))
+    monkeypatch.setattr(files, "MAPPED", 10**6)
+    small = load(str(tmp_path / "large.npy"))
+    assert not isinstance(small.x, np.memmap) and small.digest == data.digest
 
 
-def write_truncated_npz(path):
-    np.savez_compressed(path, X=np.random.default_rng(0).normal(size=(100, 10)))
-    path.write_bytes(path.read_bytes()[:500])
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr"])
+def test_sparse_npz(tmp_path, kind):
+    dense = np.array([[0, 3, 0], [1, 0, 0], [0, 0, 0], [0, 0.5, 2]])
+    scipy.sparse.save_npz(tmp_path / "words.npz", scipy.sparse.csr_array(dense).asformat(kind))
+    data = load(str(tmp_path / "words.npz"))
+    assert data.x.format == "csr" and data.x.dtype == np.float32 and len(data) == 4 and data.kind == "array"
+    np.testing.assert_array_equal(data.x.toarray(), dense)
+    part = load(str(tmp_path / "words.npz"), limit=2)
+    assert part.x.format == "csr" and len(part) == 2 and part.digest != data.digest
 
 
-def write_damaged_npz(path):
-    np.savez_compressed(path, X=np.random.default_rng(0).normal(size=(100, 10)))
-    content = bytearray(path.read_bytes())
-    content[1000:1100] = bytes(100)
-    path.write_bytes(content)
+@pytest.mark.parametrize("rows, labels", [("X", "y"), ("x", "labels"), ("data", "target"), ("data", None)])
+def test_hdf5(tmp_path, rows, labels):
+    with h5py.File(tmp_path / "mine.h5", "w") as file:
+        file[rows] = np.array([[0.5, 1], [2, 3], [4, 5]])
+        if labels:
+            file[labels] = ["owl", "cat", "owl"]
+    data = load(str(tmp_path / "mine.h5"))
+    assert data.name == "mine" and data.x.dtype == np.float32 and data.x.tolist() == [[0.5, 1], [2, 3], [4, 5]]
+    assert data.classes == (("cat", "owl") if labels else ()) and (data.y is None or data.y.tolist() == [1, 0, 1])
 
 
-BAD_FILES = {  # name of the file: (what writes it, what the message says)
-    "objects.npy": (lambda p: np.save(p, np.array([[1, "a"]], dtype=object)), "pickled objects.*np.asarray"),
-    "pickle.npy": (lambda p: p.write_bytes(pickle.dumps([[1, 2]])), "pickled objects"),
-    "objects.npz": (lambda p: np.savez(p, X=np.array([[None]])), "pickled objects"),
-    "empty.npy": (lambda p: p.write_bytes(b""), "damaged or incomplete"),
-    "short.npy": (write_truncated, "damaged or incomplete"),
-    "short.npz": (write_truncated_npz, "damaged or incomplete"),
-    "holes.npz": (write_damaged_npz, "damaged or incomplete"),
-    "keys.npz": (lambda p: np.savez(p, data=SMALL, target=SMALL), "no array 'X' or 'x', only 'data', 'target'"),
-    "none.npz": (lambda p: np.savez(p), "no array 'X' or 'x', only nothing"),
-    "nan.npy": (lambda p: np.save(p, np.array([[0, 1], [np.nan, 2]])), "nan in row 1, column 0"),
-    "norows.npy": (lambda p: np.save(p, np.ones((0, 4))), "is empty"),
-    "flat.npy": (lambda p: np.save(p, np.ones(4)), r"reshape\(-1, 1\)"),
-    "text.npy": (lambda p: np.save(p, np.array([["a"]])), "encode text"),
-    "labels.npz": (lambda p: np.savez(p, X=SMALL, y=np.zeros(3)), r"labels of shape \(3,\) for 4 rows"),
-    "table.csv": (lambda p: p.write_text("1,2"), r"neither an .npy nor an .npz file; .*np.savez"),
-}
+@pytest.mark.parametrize("name, pack", [("t10k-images-idx3-ubyte.gz", gzip.compress), ("mine.idx", bytes),
+                                        ("no-suffix", bytes), ("packed", gzip.compress)])
+def test_idx_by_name_or_content(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(idx_bytes(SMALL)))
+    data = load(str(tmp_path / name))
+    np.testing.assert_array_equal(data.x, SMALL)
+    assert data.y is None and data.name == name.split(".")[0]
 
 
-@pytest.mark.parametrize("file", BAD_FILES)
-def test_bad_files(tmp_path, file):
-    write, message = BAD_FILES[file]
-    write(tmp_path / file)
-    with pytest.raises(ValueError, match=f"{file}.*{message}"):
-        load(str(tmp_path / file))
-
-
-def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(ValueError, match="neither"):
-        load(str(tmp_path))
+@pytest.mark.parametrize("shape, dtype, options, kind, result", [
+    ((4, 3, 2), np.uint8, {}, "array", (4, 3, 2)),
+    ((4, 3, 2), np.uint8, {"size": (6, 6)}, "image", (4, 3, 2)),  # the transformer resizes
+    ((4, 3, 2, 3), np.uint8, {"colour": "grey"}, "image", (4, 3, 2, 3)),
+    ((4, 6), np.uint8, {"window": 2}, "sequence", (4, 6, 1)),
+    ((4, 6, 2), np.float32, {"window": 2}, "sequence", (4, 6, 2)),
+    ((4, 6), np.float32, {"missing": "drop", "text": "tfidf"}, "array", (4, 6)),
+    ((4, 3, 2), np.float32, {"size": (6, 6)}, None, "images, uint8 arrays .* but mine is float32"),
+    ((4, 3, 2, 4), np.uint8, {"colour": "rgb"}, None, r"shape \(4, 3, 2, 4\)"),
+    ((4, 6), np.uint8, {"size": (6, 6)}, None, r"images, .* of shape \(4, 6\); leave them out"),
+    ((4, 3, 2, 3), np.uint8, {"window": 2}, None, r"window=2 cuts sequences, .* shape \(4, 3, 2, 3\); leave"),
+])
+def test_arrays_become_what_the_features_ask_for(tmp_path, shape, dtype, options, kind, result):
+    x = np.arange(np.prod(shape)).reshape(shape).astype(dtype) + dtype(0.5)
+    np.save(tmp_path / "mine.npy", x)
+    if kind is None:
+        with pytest.raises(ValueError, match=result):
+            load(str(tmp_path / "mine.npy"), features=Features(**options))
+        return
+    data = load(str(tmp_path / "mine.npy"), features=Features(**options))
+    assert data.kind == kind and data.x.shape == result
+    assert data.x.dtype == (np.float32 if kind == "sequence" else dtype)
+    np.testing.assert_array_equal(data.x.reshape(shape), x)
 
 
 def test_usps(tmp_path):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from dec.data import fit_scaling
 from dec.data.scaling import KINDS
@@ -47,6 +48,16 @@ def test_matches_the_oracle(kind, dtype):
     assert scaled.dtype == np.float32 and scaled.shape == x.shape
     np.testing.assert_allclose(scaled.reshape(len(x), -1), oracle(x, kind), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(scaling.invert(scaled), x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sparse_and_mapped_rows_are_scaled_as_dense_ones(kind, tmp_path):
+    x = data("float32", (9000, 300))  # three blocks
+    x = np.where(x > 4, x, 0)
+    np.save(tmp_path / "x.npy", x)
+    for other in (csr_array(x), np.load(tmp_path / "x.npy", mmap_mode="r")):
+        for one, same in zip(fit_scaling(x, kind), fit_scaling(other, kind)):
+            np.testing.assert_array_equal(one, same)
 
 
 def test_power_is_the_paper_s_rule():

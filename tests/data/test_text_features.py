@@ -62,7 +62,7 @@ def test_options():
 def test_inputs_clone_pipeline_and_saving(text):
     features = clone(TextFeatures(text, vocabulary=9, stop_words=False))
     rows = features.fit_transform(TEXTS)
-    assert features.get_params() == {"text": text, "vocabulary": 9, "stop_words": False}
+    assert features.get_params() == {"text": text, "vocabulary": 9, "stop_words": False, "truncate": None}
     content = skops.io.dumps(features)
     trusted = skops.io.get_untrusted_types(data=content)
     assert trusted == ["dec.data.text.TextFeatures"]

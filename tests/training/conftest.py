@@ -43,10 +43,10 @@ def model() -> config.Model:
 
 @pytest.fixture(scope="session")
 def train(x):
-    """train(seeds, method, model, checkpoints, callback, resume) on the blobs."""
-    def train(seeds=SEEDS, method=None, model=MODEL, resume=None, cache=None, **session) -> Trained:
+    """train(seeds, method, model, checkpoints, callback, resume) on the blobs, or on other `rows`."""
+    def train(seeds=SEEDS, method=None, model=MODEL, resume=None, cache=None, rows=x, **session) -> Trained:
         session = Session(list(seeds), **session)
-        return Trained(fit(x, 4, method or make("dec"), model, session, resume=resume, cache=cache), session)
+        return Trained(fit(rows, 4, method or make("dec"), model, session, resume=resume, cache=cache), session)
 
     return train
 

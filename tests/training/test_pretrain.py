@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from dec.config import Optimizer, Pretraining
 from dec.data.scaling import Scaling, fit_scaling
 from dec.networks.autoencoder import build
-from dec.training import engine, pretrained
+from dec.training import engine, pretrained, rows
 from dec.training.batches import batch_rows
 from dec.training.checkpoint import write_arrays
 from dec.training.engine import NO_PROGRESS, place, seed_keys
@@ -145,7 +146,7 @@ def test_cached_networks_are_reused(networks, tmp_path, identical):
     assert networks([5], cache, **asked)[1].reused == 1  # the damaged file was replaced
 
 
-def test_what_decides_the_weights_names_the_file(module, x, model, tmp_path):
+def test_what_decides_the_weights_names_the_file(module, x, model, tmp_path, monkeypatch):
     def name(x=x, validation=None, model=model, seed=0):
         return pretrained._cache_files(module, x, validation, model, [seed], tmp_path)[seed].name
 
@@ -157,18 +158,27 @@ def test_what_decides_the_weights_names_the_file(module, x, model, tmp_path):
         name(model=replace(model, network=replace(model.network, activation="tanh"))),
         name(model=replace(model, pretraining=Pretraining(epochs=7))),
     ]
+    sparse = [name(x=csr_array((np.ones(3, np.float32), at, [0, 1, 3]), (2, 8))) for at in ([1, 2, 3], [1, 2, 4])]
+    names += sparse
     assert len(set(names)) == len(names)
+    np.save(tmp_path / "x.npy", x)
+    assert name(x=np.load(tmp_path / "x.npy", mmap_mode="r")) == names[0]
+    assert name(model=replace(model, stream_above=0)) == names[0]
+    with monkeypatch.context() as patch:  # windows decide the batches
+        patch.setattr(rows, "LEAST_WINDOW", 1)
+        patch.setattr(rows, "WINDOW_BYTES", 32 * 100)
+        assert name() not in names
     assert name(model=replace(model, refinement=replace(model.refinement, steps=1))) == names[0]
     assert pretrained._cache_files(module, x, None, model, [0], None) == {}
 
 
 def test_the_validation_rows_are_others():
     x = np.arange(100)[:, None]
-    train, held = pretrained._split(x, 0.2)
+    train, held = (part[:] for part in pretrained._split(x, 0.2))
     assert (len(train), len(held)) == (80, 20)
     np.testing.assert_array_equal(np.sort(np.concatenate([train, held]), axis=0), x)
     assert not (np.diff(held[:, 0]) == 1).all()  # not simply the last
-    assert [len(part) for part in pretrained._split(x[:3], 0.01)] == [2, 1]
+    assert [part.shape for part in pretrained._split(x[:3], 0.01)] == [(2, 1), (1, 1)]
     with pytest.raises(ValueError, match=r"validation=0\.999 leaves no row"):
         pretrained._split(x, 0.999)
 
@@ -182,7 +192,7 @@ def test_warm_start_and_the_recorded_losses(networks, trained, x, tmp_path, iden
     write_arrays(tmp_path / "model" / "arrays.npz", {f"net/{n}": a for n, a in pretrained.flat(net.params).items()}, {})
     still = Optimizer("sgd", 0.0)
     nets, session = networks([8, 9], epochs=2, warm_start=str(tmp_path), optimizer=still, validation=0.3)
-    rows, held = (fit_scaling(x, "power").apply(part) for part in pretrained._split(x, 0.3))
+    rows, held = (fit_scaling(x, "power").apply(part[:]) for part in pretrained._split(x, 0.3))
     error, held_error = (((a - np.asarray(net.decode(net.encode(a)))) ** 2).mean(1) for a in (rows, held))
     records = {(r["seed"], r["period"]): r for r in session.history}
     for s, key in enumerate(seed_keys([8, 9], "pretrain")):

@@ -7,7 +7,7 @@ from dec.config import Refinement
 from dec.data.scaling import Scaling
 from dec.methods import make
 from dec.methods.base import Head
-from dec.training import engine
+from dec.training import engine, refine
 from dec.training.engine import CONVERGED, RUNNING, State, place, seed_keys
 from dec.training.refine import Refine, Trained
 
@@ -77,6 +77,37 @@ def test_the_interval_of_the_refresh():
     assert refine(1401).refresh_every == 141
     assert refine(5000, refresh_every=7).refresh_every == 7
     assert [refine(100, steps=s, refresh_every=10).periods for s in (0, 1, 10, 11)] == [0, 1, 1, 2]
+
+
+def test_of_many_rows_a_sample_starts_the_clusters(data, net, monkeypatch):
+    monkeypatch.setattr(refine, "START_ROWS", 100)
+    method = make("dec")._replace(init=lambda key, view, k: Head(view.codes[:k], view.codes))
+    phase, samples = Refine(method, 4, 300, 64, Refinement()), []
+    every = np.asarray(net.encode(data[:]))
+    for key in seed_keys([3, 4], "start"):
+        state = jax.jit(phase.start)(data, key, net)
+        rows = np.abs(np.asarray(state.head.state)[:, None] - every).sum(2).argmin(1)
+        np.testing.assert_allclose(state.head.state, every[rows], rtol=1e-5)
+        assert len(rows) == 100 and (np.diff(rows) > 0).all()
+        np.testing.assert_array_equal(state.memory, method.assign(state.head, jnp.asarray(every)).argmax(1))
+        samples.append(rows)
+    assert (samples[0] != samples[1]).any()
+    monkeypatch.setattr(refine, "START_VALUES", 8 * 50)
+    inputs = Refine(make("kmeans")._replace(init=method.init), 4, 300, 64, Refinement())
+    assert jax.eval_shape(inputs.start, data, KEYS[0], ()).head.state.shape == (50, 8)
+
+
+def test_of_many_rows_the_targets_are_computed_again(start, data, run_phase, monkeypatch):
+    phase, state = start(steps=6, refresh_every=3, tolerance=0.0)
+    expected, kept = run_phase(phase, data, jax.tree.map(jnp.copy, state), KEYS)
+    monkeypatch.setattr(refine, "KEPT_ROWS", 299)
+    phase, state = start(steps=6, refresh_every=3, tolerance=1e-9)  # not equal, so that it is not the same program
+    assert jax.tree.leaves(phase._refresh(data, jax.tree.map(lambda a: a[0], state))[1]) == []
+    after, again = run_phase(phase, data, state, KEYS)
+    for name in kept:
+        np.testing.assert_allclose(kept[name], again[name], rtol=1e-5)
+    for one, other in zip(jax.tree.leaves((expected.net, expected.head)), jax.tree.leaves((after.net, after.head))):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["kmeans", "ae+kmeans"])

@@ -1,0 +1,69 @@
+"""How odd a row is to a fitted model: far from every cluster, or badly reconstructed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from dec.shallow.distances import squared_distances
+from dec.training.engine import place, sweep
+from dec.training.rows import reading
+
+SAMPLE = 10_000  # rows that say what is usual
+
+
+class Usual(NamedTuple):
+    """What is usual among the rows a model was fitted on."""
+
+    centers: np.ndarray  # float32 [k, c], the mean codes of the clusters that have rows
+    distance: float  # median distance of a code to the nearest of them
+    error: float  # median reconstruction loss
+
+
+def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
+    """What is usual among the training rows; above `SAMPLE` rows, among a fixed uniform sample of them.
+
+    Args:
+      fit: a `dec.training.fit.Fit`.
+      x: [n, d] the raw rows.
+      labels: [n] theirs; -1 (noise) is left out.
+    """
+    if len(labels) > SAMPLE:
+        rows = np.sort(np.random.default_rng(0).choice(len(labels), SAMPLE, replace=False))
+        x, labels = x[rows], labels[rows]
+    codes = fit.encode(x)
+    centers = np.stack([codes[labels == j].mean(axis=0) for j in np.unique(labels[labels >= 0])])
+    distance, error = _measure(fit, x, centers)
+    return Usual(centers, float(np.median(distance)), float(np.median(error)))
+
+
+def anomaly(fit: Any, usual: Usual, x: Any) -> Float[np.ndarray, " n"]:
+    """distance / usual distance + reconstruction loss / usual loss: about 2 for a usual row, more for an odd one.
+
+    A part that is 0 for half of the training rows (no network, or rows equal to their centers) is left out.
+    """
+    distance, error = _measure(fit, x, usual.centers)
+    parts = [part / middle for part, middle in ((distance, usual.distance), (error, usual.error)) if middle > 0]
+    return np.sum(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
+
+
+def _measure(fit: Any, x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of each row's code to the nearest center, and its reconstruction loss (0 without a network)."""
+    net = None if fit.nets is None else jax.tree.map(lambda a: jnp.asarray(a[fit.chosen]), fit.nets)
+    data = place(x, fit.scaling, fit.model.stream_above)
+    with reading(data.x):
+        return jax.tree.map(np.asarray, _sweep(data, net, jnp.asarray(centers)))
+
+
+@jax.jit
+def _sweep(data, net, centers):
+    def chunk(x, weight):
+        codes = x if net is None else net.encode(x)
+        error = jnp.zeros(len(x)) if net is None else net.reconstruction(x, codes)
+        return (jnp.sqrt(squared_distances(codes, centers).min(axis=1)), error), ()
+
+    return sweep(chunk, data)[0]

@@ -1,0 +1,231 @@
+"""The columns of a table: which kind each is, and its values as numbers, strings or dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from dec.config import unknown
+
+KINDS = ("number", "log", "count", "category", "boolean", "text", "drop")
+TRUE, FALSE = {"true", "yes", "t", "y", "1", "1.0"}, {"false", "no", "f", "n", "0", "0.0"}
+HEAVY_TAIL = 3.0  # skewness; an exponential distribution has 2
+URL = re.compile(r"https?://|www\.", re.IGNORECASE)
+DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+INDEX_NAME = re.compile(r"(.*[\W_])?([iI][dD]|[iI]dx|[iI]ndex|[rR]ow[iI][dD])|.*[a-z](Id|ID|Index)|Unnamed: \d+")
+
+
+def as_frame(X: Any) -> pd.DataFrame:
+    """`X` with strings as the names of its columns; a ValueError where it is no DataFrame with rows."""
+    if not isinstance(X, pd.DataFrame):
+        raise ValueError(f"X must be a pandas DataFrame, not {type(X).__name__}; use pd.DataFrame(X, columns=names)")
+    if not len(X):
+        raise ValueError("X has no rows; give at least one")
+    X = X.rename(columns=str)
+    twice = X.columns[X.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f"X has more than one column {twice[0]!r}; give each a name of its own")
+    return X
+
+
+def check_columns(X: pd.DataFrame, names: list[str]) -> None:
+    """A ValueError that lists those of the columns `names` that are not there."""
+    absent = [name for name in names if name not in X.columns]
+    if absent:
+        raise ValueError(f"X lacks the columns {', '.join(map(repr, absent))} that were there in fit; add them, with "
+                         f"missing values if need be (it has {', '.join(map(repr, X.columns))})")
+
+
+def chosen_kinds(kinds: Mapping[str, str] | Iterable[str] | None, columns: list[str]) -> dict[str, str]:
+    """The argument `kinds` as {column: kind}, held to the columns and kinds there are."""
+    if not isinstance(kinds, Mapping):
+        kinds = [str(pair).rpartition("=") for pair in (kinds or ())]
+        kinds = {column: kind for column, _, kind in kinds}
+    kinds = {str(column): kind for column, kind in kinds.items()}
+    for column, kind in kinds.items():
+        if column not in columns:
+            raise ValueError(unknown("column in kinds", column, columns))
+        if kind not in KINDS:
+            raise ValueError(unknown(f"kind of column {column!r}", str(kind), list(KINDS)))
+    return kinds
+
+
+def infer_kind(column: pd.Series) -> tuple[str, str]:
+    """(kind, why it is dropped) of a column, by the rules of `TableFeatures`.
+
+    Raises:
+      ValueError: strings of which half or more, but not all, are numbers; numbers that are infinite.
+    """
+    if is_number(column):
+        return _infer_number(column, read_column(column, "number", False))
+    strings = as_strings(column)
+    here = pd.Series(strings[~pd.isna(strings)], dtype=object)
+    if here.nunique() < 2:
+        return "drop", _constant(here, len(column))
+    unique = {value.lower() for value in here.unique()}
+    if len(unique) == 2 and unique & TRUE and unique & FALSE:
+        return "boolean", ""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return "category", ""
+    if is_date(column):
+        return "number", ""
+    numbers = pd.to_numeric(pd.Series(strings, dtype=object), errors="coerce").to_numpy(np.float64)
+    share = np.mean(~np.isnan(numbers[~pd.isna(strings)]))
+    if share == 1:
+        return _infer_number(column, read_column(column, "number", False))
+    if share >= 0.5:
+        _refuse(column, ~pd.isna(strings) & np.isnan(numbers),
+                f"but {share:.0%} of its values are numbers; correct it or leave it empty, or say what the column is "
+                f"with kinds {column.name}=category, {column.name}=text or {column.name}=drop")
+    words = here.str.split().str.len()
+    if here.map(URL.match).notna().mean() >= 0.9:
+        return "drop", "holds web addresses"
+    if here.is_unique and words.max() == 1:
+        return "drop", "looks like an identifier: a different word in each row"
+    return ("text" if words.mean() >= 2 and here.nunique() >= len(here) / 2 else "category"), ""
+
+
+def _infer_number(column: pd.Series, values: np.ndarray) -> tuple[str, str]:
+    """`infer_kind` for `values` [n], the numbers of the column."""
+    here = pd.Series(values[~np.isnan(values)])
+    unique = here.nunique()
+    if unique < 2:
+        return "drop", _constant(here, len(values))
+    if set(here.unique()) == {0.0, 1.0}:
+        return "boolean", ""
+    if unique == len(here) and (here == np.floor(here)).all() and INDEX_NAME.fullmatch(str(column.name)):
+        return "drop", "looks like an index: whole numbers, all different"
+    return ("log" if here.min() >= 0 and here.skew() > HEAVY_TAIL else "number"), ""
+
+
+def _constant(here: pd.Series, rows: int) -> str:
+    """What to say of a column of so many rows with one value at most, of which `here` are not missing."""
+    if here.empty:
+        return "has no values"
+    value = repr(here[0]) if isinstance(here[0], str) else f"{here[0]:g}"
+    return f"has the value {value} alone" + (f", besides {rows - len(here)} missing" if len(here) < rows else "")
+
+
+def read_column(column: pd.Series, kind: str, dates: bool) -> np.ndarray:
+    """The values [n] as `kind` needs them: str objects for category and text, else float64; NaN where missing.
+
+    Args:
+      dates: whether strings are dates, which become days since 1970 as all dates do.
+
+    Raises:
+      ValueError: the first value that the kind does not allow, with its column and row.
+    """
+    if kind in ("category", "text"):
+        return as_strings(column)
+    if kind == "boolean":
+        return _as_booleans(column)
+    values = _as_numbers(column, dates)
+    with np.errstate(invalid="ignore"):
+        _refuse(column, np.abs(values) > np.finfo(np.float32).max,
+                "which is not a finite float32 number; correct it or leave it empty")
+        if kind in ("log", "count"):
+            fits = (values >= 0) & ((kind == "log") | (values == np.floor(values)))
+            _refuse(column, ~fits & ~np.isnan(values),
+                    f"but the kind {kind} is for {'whole ' if kind == 'count' else ''}numbers of at least 0; correct "
+                    f"it or choose kinds {column.name}=number")
+    return values
+
+
+def as_strings(column: pd.Series) -> np.ndarray:
+    """The values [n] as stripped str objects, NaN where missing or blank; 3.0 is '3', as it was before a gap came."""
+    try:
+        codes, unique = pd.factorize(column)
+    except TypeError:  # lists and the like
+        codes, unique = pd.factorize(column.map(str, na_action="ignore"))
+    strings = [_string(value) for value in unique]
+    # Whatever is missing has the code -1.
+    return np.array([*(np.nan if value == "" else value for value in strings), np.nan], dtype=object)[codes]
+
+
+def as_dates(days: np.ndarray) -> np.ndarray:
+    """Days since 1970 as datetime64, to the second."""
+    return np.round(days * 86400).astype("datetime64[s]")
+
+
+def is_number(column: pd.Series) -> bool:
+    """Whether the column's dtype is one of numbers or durations; booleans are not, nor are strings of digits."""
+    dtype = column.dtype
+    return types.is_timedelta64_dtype(dtype) or (types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype))
+
+
+def is_date(column: pd.Series) -> bool:
+    """Whether the column has dates: by its dtype, or as strings that are all ISO 8601 (2019-12-31 10:00)."""
+    if types.is_datetime64_any_dtype(column.dtype) or is_number(column):
+        return not is_number(column)
+    here = [value for value in as_strings(column) if isinstance(value, str)]
+    return bool(here) and all(map(DATE.fullmatch, here)) and bool(_days(pd.Series(here)).notna().all())
+
+
+def summary(column: pd.Series) -> str:
+    """The range of numbers and dates, the most frequent value of others."""
+    if is_number(column) or is_date(column):
+        values = _as_numbers(column, True)
+        if np.isnan(values).all():
+            return ""
+        low, high = np.nanmin(values), np.nanmax(values)
+        return f"{low:g} to {high:g}" if is_number(column) else " to ".join(map(str, as_dates(np.array([low, high]))))
+    counts = pd.Series(as_strings(column), dtype=object).value_counts()
+    if counts.empty:
+        return ""
+    value = counts.index[0] if len(counts.index[0]) <= 40 else counts.index[0][:37] + "..."
+    return f"{value} ({counts.iloc[0]} of {counts.sum()})"
+
+
+def is_missing(column: pd.Series) -> np.ndarray:
+    """[n] whether there is no value: none at all, or a blank string."""
+    return pd.isna(column.to_numpy() if is_number(column) else as_strings(column))
+
+
+def _string(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
+def _days(dates: pd.Series) -> pd.Series:
+    """Days since 1970 of dates or strings; NaN for what is neither."""
+    dates = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
+    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+
+
+def _as_numbers(column: pd.Series, dates: bool) -> np.ndarray:
+    if types.is_timedelta64_dtype(column.dtype):
+        return (column / pd.Timedelta(days=1)).to_numpy(np.float64)
+    if types.is_datetime64_any_dtype(column.dtype):
+        return _days(column).to_numpy(np.float64)
+    if is_number(column) or types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    strings = pd.Series(as_strings(column), dtype=object)
+    # pandas takes 'now' for a date, too.
+    values = (_days(strings.where(strings.str.fullmatch(DATE, na=False))) if dates else
+              pd.to_numeric(strings, errors="coerce"))
+    _refuse(column, (values.isna() & strings.notna()).to_numpy(),
+            f"which is no {'date like 2019-12-31' if dates else 'number'}; correct it or leave it empty, or choose "
+            f"another kind, like kinds {column.name}=category")
+    return values.to_numpy(np.float64)
+
+
+def _as_booleans(column: pd.Series) -> np.ndarray:
+    strings = pd.Series(as_strings(column), dtype=object).str.lower()
+    values = strings.map(dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0))
+    _refuse(column, (values.isna() & strings.notna()).to_numpy(),
+            "which is none of true, yes, t, y, 1, false, no, f, n, 0; correct it or leave it empty, or choose "
+            f"kinds {column.name}=category")
+    return values.to_numpy(np.float64)
+
+
+def _refuse(column: pd.Series, bad: np.ndarray, why: str) -> None:
+    """A ValueError for the first value where `bad` [n], if there is one."""
+    if bad.any():
+        at = int(np.argmax(bad))
+        value = column.iloc[at]
+        shown = repr(value) if isinstance(value, str) else str(value)
+        raise ValueError(f"column {column.name!r} has the value {shown} in row {column.index[at]}, {why}")

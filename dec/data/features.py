@@ -1,0 +1,90 @@
+"""From the raw rows of any kind of `Dataset` to the matrix that a network takes: a fitted transformer."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from sklearn.base import BaseEstimator
+
+from dec.config import Features
+from dec.data.base import Dataset
+from dec.data.image import ImageFeatures
+from dec.data.sequence import SequenceWindows
+from dec.data.table import TableFeatures
+from dec.data.text import TextFeatures
+
+TRANSFORMERS: dict[str, type[BaseEstimator]] = {
+    "table": TableFeatures, "text": TextFeatures, "image": ImageFeatures, "sequence": SequenceWindows,
+}
+FILE = "features.skops"  # JSON and arrays in a zip file, without pickle
+
+
+def make_features(kind: str, options: Features) -> BaseEstimator | None:
+    """The unfitted transformer for a kind of data; None for arrays, which are numbers already."""
+    if kind not in TRANSFORMERS:
+        return None
+    own = inspect.signature(TRANSFORMERS[kind]).parameters
+    return TRANSFORMERS[kind](**{name: value for name, value in vars(options).items() if name in own})
+
+
+def save_features(features: BaseEstimator, folder: Path) -> None:
+    """Write a fitted transformer into a model's folder."""
+    skops.io.dump(features, folder / FILE, compression=zipfile.ZIP_DEFLATED)
+
+
+def load_features(folder: Path) -> BaseEstimator | None:
+    """The transformer in a model's folder, None where it has none.
+
+    Raises:
+      ValueError: when the file is damaged, or asks for a type that this package does not save.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    own = [f"{cls.__module__}.{cls.__qualname__}" for cls in TRANSFORMERS.values()]
+    try:
+        return skops.io.load(path, trusted=[*own, "numpy.dtype"])
+    except Exception as error:  # of a damaged zip file or an untrusted type: skops raises many kinds
+        raise ValueError(f"{path} is damaged or was not written by dec ({error})") from error
+
+
+def numbers(features: BaseEstimator | None, dataset: Dataset, name: str) -> tuple[Dataset, pd.DataFrame, Any]:
+    """The rows of a data set as a fitted model takes them.
+
+    Args:
+      features: the fitted transformer, None for arrays.
+      dataset: raw rows.
+      name: what to call them in messages.
+
+    Returns:
+      the data set, whose labels and ids follow where a row became several windows; what names each row (its position
+      in the file, its id, the first step of a window); and the rows [m, d].
+
+    Raises:
+      ValueError: data of another kind than the transformer's, or that it refuses.
+    """
+    wanted = next((kind for kind, cls in TRANSFORMERS.items() if isinstance(features, cls)), "array")
+    if dataset.kind != wanted:
+        raise ValueError(f"{name} holds data of the kind {dataset.kind}, but the model was fitted on {wanted}")
+    x = dataset.x
+    index = pd.DataFrame({"row": x.index if dataset.kind == "table" else np.arange(len(dataset))})
+    if dataset.ids is not None:
+        index[dataset.ids.name] = dataset.ids.to_numpy()
+    if features is None:
+        return dataset, index, x if x.ndim == 2 else x.reshape(len(x), -1)
+    try:
+        rows = features.transform(x)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    if dataset.kind == "sequence" and features.window is not None:
+        recording, step = features.windows(x).T
+        dataset = dataclasses.replace(dataset, y=None if dataset.y is None else dataset.y[recording])
+        index = index.iloc[recording].reset_index(drop=True).assign(step=step)
+    return dataset, index, rows

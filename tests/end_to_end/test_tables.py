@@ -1,0 +1,153 @@
+"""A table from its file to the clusters of new rows: the walk that a person with a CSV takes."""
+
+import contextlib
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dec
+from dec import cli
+
+TINY = ["--hidden", "16", "--code-size", "3", "--pretraining.epochs", "40", "--batch-size", "64", "--quiet"]
+
+
+def run(*words):
+    """The exit status, stdout and stderr of a command line."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = cli.main([str(word) for word in words])
+    return status, out.getvalue(), err.getvalue()
+
+
+def shop(n: int, seed: int) -> pd.DataFrame:
+    """Two kinds of goods that differ in every column."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 2, n)
+    return pd.DataFrame({
+        "sku": [f"{seed}-{i:04d}" for i in range(n)],
+        "price": np.where(kind, 900, 20) + rng.normal(0, 5, n).round(2),
+        "brand": np.where(kind, rng.choice(["Apex", "Borea"], n), rng.choice(["Cheapo", "Dura", "Eco"], n)),
+        "wireless": np.where(kind, "yes", "no"),
+        "page": [f"https://shop.example/{i}" for i in range(n)],
+        "group": np.where(kind, "tools", "toys"),
+    })
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEC_CACHE", str(folder / "cache"))
+        patch.chdir(folder)
+        table = shop(200, 0)
+        table.loc[[3, 77], "price"] = np.nan
+        table.to_csv("shop.csv", index=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """A run with a likelihood for every column."""
+    status, out, err = run("train", "ae+kmeans", "--data", "shop.csv", "--id", "sku", "--label", "group",
+                           "--output", "mixed", "--scaling", "none", *TINY, "--out", "mixed")
+    assert (status, err) == (0, ""), err
+    assert "1/1 ok" in out
+    return place / "mixed"
+
+
+def test_the_table_is_clustered_and_its_rows_keep_their_names(trained):
+    labels = pd.read_csv(trained / "labels.csv")
+    assert list(labels)[:5] == ["row", "sku", "cluster", "confidence", "anomaly"]
+    groups = pd.read_csv("shop.csv").set_index("sku")["group"]
+    counts = pd.crosstab(labels["cluster"], groups[labels["sku"]].to_numpy())
+    assert counts.max(axis=1).sum() >= 198  # the label was no input; two rows lack the price that tells them apart
+
+
+def test_inspect_says_what_is_understood(place):
+    status, out, err = run("data", "inspect", "shop.csv", "--id", "sku", "--label", "group")
+    assert (status, err) == (0, ""), err
+    for word in ("200 rows", "tools", "price", "number", "brand", "category", "boolean", "page", "web addresses", "gaussian:1",
+                 "categorical:5", "price is missing"):
+        assert word in out, word
+
+
+def test_new_rows_may_be_reordered_wider_and_of_unseen_categories(trained):
+    new = shop(50, 1)
+    new.loc[0, "brand"] = "Never Seen"
+    new["price"] = new["price"].map("{:.2f}".format)  # numbers as strings
+    new = new[["wireless", "brand", "sku", "price"]].assign(colour="red")  # no label, no page; a column more
+    new.to_csv("new.csv", index=False)
+    status, _, err = run("predict", trained, "new.csv", "--out", "found.csv", "--force")
+    assert status == 0, err
+    found = pd.read_csv("found.csv")
+    assert list(found["sku"]) == list(new["sku"])
+    assert found.groupby("cluster")["sku"].count().sum() == 50
+    truth = shop(50, 1)["group"].to_numpy()
+    assert pd.crosstab(found["cluster"], truth).max(axis=1).sum() >= 49
+
+
+def test_an_odd_row_has_the_highest_anomaly_score(trained):
+    new = shop(50, 2)
+    new.loc[7, ["price", "brand", "wireless"]] = [90_000, "Apex", "no"]
+    new.to_csv("odd.csv", index=False)
+    assert run("predict", trained, "odd.csv", "--out", "odd-found.csv", "--force")[0] == 0
+    found = pd.read_csv("odd-found.csv")
+    assert found["anomaly"].idxmax() == 7
+    assert found["anomaly"].median() < 4 < found["anomaly"].max()
+
+
+def test_a_missing_column_is_named(trained):
+    shop(5, 3).drop(columns=["price", "brand"]).to_csv("narrow.csv", index=False)
+    status, _, err = run("predict", trained, "narrow.csv", "--out", "narrow-found.csv")
+    assert status == 2
+    assert "price" in err and "brand" in err and "narrow.csv" in err
+
+
+def test_the_model_in_python_is_a_pipeline_that_takes_and_gives_tables(trained):
+    model = dec.load(trained)
+    new = shop(20, 4)
+    back = model.inverse_transform(model.transform(new))
+    assert list(back) == ["price", "brand", "wireless"]
+    expensive = (new["group"] == "tools").to_numpy()
+    assert (back["brand"].isin(["Apex", "Borea"]) == expensive).all()
+    assert np.abs(back["price"] - new["price"].to_numpy()).max() < 100
+    again = pd.read_csv("shop.csv")
+    labels = pd.read_csv(trained / "labels.csv")["cluster"]
+    np.testing.assert_array_equal(model.predict(again), labels)
+
+
+def test_a_pipeline_of_ones_own_is_saved_and_loaded(place, tiny):
+    from sklearn.pipeline import make_pipeline
+
+    table = shop(100, 5).drop(columns=["sku", "group"])
+    model = make_pipeline(dec.TableFeatures(), dec.AEKMEANS(2, **tiny)).fit(table)
+    dec.save(model, "own")
+    np.testing.assert_array_equal(dec.load("own").predict(table), model.predict(table))
+    np.testing.assert_allclose(dec.load("own").score_samples(table), model.score_samples(table), rtol=1e-5)
+    with pytest.raises(ValueError, match="cannot be saved; it must be one of TableFeatures"):
+        dec.save(make_pipeline(dec.TableFeatures(), dec.TableFeatures(), model[-1]), "two")
+
+
+def test_rows_with_missing_values_are_left_out_by_choice_and_counted(place):
+    status, _, err = run("train", "kmeans", "--data", "shop.csv", "--id", "sku", "--missing", "drop", "--n-clusters", 2,
+                         "--drop", "group", "--quiet", "--out", "dropped")
+    assert (status, err) == (0, ""), err
+    labels = pd.read_csv("dropped/labels.csv")
+    assert len(labels) == 198 and not labels["row"].isin([3, 77]).any()
+    assert "dropped 2 of 200 rows" in (place / "dropped" / "metrics.json").read_text()
+
+
+def test_crosstab_joins_items_with_their_reviews(trained):
+    labels = pd.read_csv(trained / "labels.csv")
+    reviews = pd.DataFrame({"sku": np.repeat(labels["sku"], 3), "cluster": np.repeat(1 - labels["cluster"], 3)})
+    pd.concat([reviews, pd.DataFrame({"sku": ["gone"], "cluster": [0]})]).to_csv("reviews.csv", index=False)
+    status, out, err = run("crosstab", trained, "reviews.csv", "--on", "sku", "--out", "counts.csv")
+    assert (status, err) == (0, ""), err
+    assert "600 of 601 rows of reviews.csv found a partner" in out and "Cramér's V 1.000" in out
+    counts = pd.read_csv("counts.csv", index_col=0)
+    sizes = labels["cluster"].value_counts()
+    assert counts.loc["0", "1"] == 3 * sizes[0] and counts.loc["0", "0"] == 0 and counts.loc["all", "all"] == 600
+    status, _, err = run("crosstab", trained, "reviews.csv", "--on", "asin")
+    assert status == 2 and "no column 'asin'" in err
