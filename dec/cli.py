@@ -288,8 +288,8 @@ def data(argv: list[str]) -> int:
         print(prepare(args.name, args.source))
         return 0
     if what:
-        raise ValueError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: dec data inspect "
-                         f"{what}")
+        raise ValueError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: "
+                         f"dec data inspect {what}")
     return listing("data", _data)(rest)
 
 

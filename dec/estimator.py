@@ -21,12 +21,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dec import config, methods, saved
 from dec.anomaly import anomaly, fit_usual
+from dec.data.stream import ParquetRows
 from dec.methods.base import Method
 from dec.networks.autoencoder import build, parameter_table
 from dec.training.checkpoint import Checkpoint
 from dec.training.fit import Fit, fit
 from dec.training.session import Session
 
+OWN = ("scaling", "batch_size", "stream_above", "dtype")  # fields of `config.Model` that are parameters by themselves
 MOST_VALUES = 2**26  # of codes_ for a method that clusters the input itself
 
 PARTS = {"network": config.Network, "pretraining": config.Pretraining, "refinement": config.Refinement}
@@ -47,6 +49,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
       refinement: a `dec.config.Refinement`; likewise, down to `refinement__optimizer__learning_rate`.
       scaling: of the input, see `dec.config.Model`.
       batch_size: rows a step.
+      stream_above: GiB of raw rows above which they are read in windows while training, not held on the device.
       dtype: "float32" or "bfloat16" activations.
       device: "cpu", "gpu" or "tpu"; None for JAX's default.
       cache: folder of pretrained networks to reuse and add to, or None.
@@ -81,6 +84,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         refinement: config.Refinement | None = None,
         scaling: str = "power",
         batch_size: int = 256,
+        stream_above: float = 2.0,
         dtype: str = "float32",
         device: str | None = None,
         cache: str | None = None,
@@ -97,6 +101,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         self.refinement = refinement
         self.scaling = scaling
         self.batch_size = batch_size
+        self.stream_above = stream_above
         self.dtype = dtype
         self.device = device
         self.cache = cache
@@ -137,7 +142,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         return value
 
     def _model(self) -> config.Model:
-        own = {name: getattr(self, name) for name in ("scaling", "batch_size", "dtype")}
+        own = {name: getattr(self, name) for name in OWN}
         if isinstance(self.batch_size, np.integer):
             own["batch_size"] = int(self.batch_size)
         return config.replace(config.Model(), {name: self._part(name) for name in PARTS} | own)
@@ -171,7 +176,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         """Learn codes and clusters of X.
 
         Args:
-          X: [n, d] numbers, at least n_clusters rows; uint8 stays uint8 on the device, all else becomes float32.
+          X: [n, d] numbers, an array, a memory map or CSR, at least n_clusters rows; uint8 stays uint8 on the device,
+            all else becomes float32.
           y: ignored; labels play no part.
 
         Raises:
@@ -232,6 +238,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         return list(range(first, first + int(self.n_init)))
 
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
+        if isinstance(X, ParquetRows):  # checked by the reader of the file
+            if not reset and X.shape[1] != self.n_features_in_:
+                raise ValueError(f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                                 f"{self.n_features_in_}")
+            return X
         return validate_data(self, X, dtype=[np.float32, np.uint8], accept_sparse="csr", reset=reset)
 
     # Use of a fitted model.

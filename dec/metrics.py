@@ -131,13 +131,13 @@ def internal(
     kept = np.flatnonzero(labels != NOISE)
     rows = kept
     if len(kept) > SILHOUETTE_ROWS:
-        rows = kept[np.random.default_rng(0).choice(len(kept), SILHOUETTE_ROWS, replace=False)]
+        rows = kept[np.sort(np.random.default_rng(0).choice(len(kept), SILHOUETTE_ROWS, replace=False))]
     every = kept if len(kept) * x.shape[1] <= MOST_VALUES else rows
 
     def measure(score: Callable[..., float], rows: np.ndarray) -> float | None:
         if not 2 <= len(np.unique(labels[rows])) < len(rows):
             return None
-        part = x if len(rows) == x.shape[0] else x[rows]
+        part = x[:] if len(rows) == x.shape[0] else x[rows]
         part = part.toarray() if issparse(part) else part
         return float(score(scale(part) if scale else part, labels[rows]))
 

@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from dec import config, methods, metrics
 from dec.data import Dataset, cache_dir, load
 from dec.data.features import make_features, numbers
-from dec.estimator import DeepClustering
+from dec.estimator import OWN, PARTS, DeepClustering
 from dec.folders import (
     CONFIG,
     ENVIRONMENT,
@@ -172,8 +172,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
 
 def make_estimator(run: config.Run, k: int) -> DeepClustering:
     """The estimator of a run."""
-    parts = {name: getattr(run.model, name) for name in
-             ("scaling", "batch_size", "dtype", "network", "pretraining", "refinement")}
+    parts = {name: getattr(run.model, name) for name in (*OWN, *PARTS)}
     return DeepClustering(k, method=run.method, method_options=run.options or None, n_init=run.seeds,
                           random_state=run.seed, **parts)
 

@@ -125,7 +125,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
     model = config.from_dict(config.Model, about["model"])
     parts = {part: getattr(model, part) for part in faces.PARTS}
     own = about["method_options"]
-    own_scale = {name: getattr(model, name) for name in ("scaling", "batch_size", "dtype")}
+    own_scale = {name: getattr(model, name) for name in faces.OWN}
     params = about["params"] | {"random_state": about["random_state"]} | parts | own_scale
     if about["class"] in faces.NAMED and method is None:
         loaded = faces.NAMED[about["class"]](**params, **own)

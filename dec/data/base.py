@@ -95,7 +95,8 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
         yield np.frombuffer(repr(list(x.columns)).encode(), np.uint8)
         yield pd.util.hash_pandas_object(x, index=False).to_numpy()
     elif x.dtype != object:
-        yield x
+        step = max(1, 2**26 // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
+        yield from (x[start:start + step] for start in range(0, x.shape[0], step))
     else:
         for value in x:
             value = value.read_bytes() if isinstance(value, Path) else value
@@ -130,7 +131,7 @@ def check_rows(x: Any, name: str) -> None:
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds values of dtype {x.dtype}, not real numbers; encode text and categories as "
                          "numbers and convert it, for example with x.astype(np.float32)")
-    if x.ndim < 2:
+    if len(x.shape) < 2:
         raise ValueError(f"{name} has shape {x.shape}, but rows of features are needed; use x.reshape(-1, 1) if each "
                          "value is a row, x.reshape(1, -1) if all are one")
     if 0 in x.shape:

@@ -78,7 +78,7 @@ def numbers(features: BaseEstimator | None, dataset: Dataset, name: str) -> tupl
     if dataset.ids is not None:
         index[dataset.ids.name] = dataset.ids.to_numpy()
     if features is None:
-        return dataset, index, x if x.ndim == 2 else x.reshape(len(x), -1)
+        return dataset, index, x if len(x.shape) == 2 else x.reshape(len(x), -1)
     try:
         rows = features.transform(x)
     except ValueError as error:

@@ -48,6 +48,8 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
     if file.is_dir():
         return read_folder(file, features, labels)
     suffix, name = suffix_of(file), Path(file.name.removesuffix(".gz")).stem
+    if suffix == ".parquet" and (large := tabular.streamed_table(file, name, str(path), features, labels)):
+        return large
     if suffix in tabular.SUFFIXES:
         return tabular.table_dataset(tabular.read_frame(file, features.id), name, str(path), features, labels)
     if suffix in ARRAYS:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dec.config import Features
 from dec.data.base import Dataset, encode_labels
-from dec.data.tabular import open_text, read_frame, table_dataset
+from dec.data.tabular import open_text, read_frame, streamed_table, table_dataset
 
 KINDS = dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"), "image") | {
     ".txt": "text", ".parquet": "table"}
@@ -43,6 +43,8 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
     others = _found([file for file in files if file.suffix.lower() not in KINDS])
     told = f"; not read: {others}" if others else ""
     name, kind = path.resolve().name, next(iter(kinds))
+    if kind == "table" and (large := streamed_table(path, name, str(path), features, labels)):
+        return replace(large, source=large.source + told)
     if kind == "table":
         dataset = table_dataset(_shards(path, used), name, str(path), features, labels)
         return replace(dataset, source=dataset.source + told)

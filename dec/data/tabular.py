@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 
 from dec.config import Features, unknown
-from dec.data.base import Dataset, encode_labels
+from dec.data.base import Dataset, check_rows, encode_labels
+from dec.data.stream import ParquetRows, nbytes
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = {".parquet", *(suffix + gz for suffix in (*SEPARATORS, ".jsonl") for gz in ("", ".gz"))}
+LARGE = 2**28  # bytes of numbers above which a Parquet table stays on the disk
 FREE_TEXT_WORDS = 3  # strings with more words than this on average are prose, not names of categories
 
 
@@ -76,6 +78,37 @@ def table_dataset(frame: pd.DataFrame, name: str, where: str, features: Features
     if len(inputs) > 1 or not _is_free_text(frame[inputs[0]], features):
         return dataset
     return dataclasses.replace(dataset, x=_texts(frame[inputs[0]], where), kind="text")
+
+
+def streamed_table(path: Path, name: str, where: str, features: Features, labels: bool = True) -> Dataset | None:
+    """The rows of a large Parquet file or folder, which stay on the disk.
+
+    None where they are small, or not all numbers of one type: such a table is read whole.
+
+    Args:
+      features, labels: as for `table_dataset`.
+
+    Raises:
+      ValueError: values that `check_rows` refuses, or names and labels of rows as in `table_dataset`.
+    """
+    from pyarrow import parquet
+
+    file = next(iter(sorted(path.glob("*.parquet"))), path)
+    try:
+        columns = parquet.read_schema(file).names
+        if not labels:
+            features = _absent_left_out(features, pd.DataFrame(columns=columns))
+        rows = ParquetRows(path, _inputs(columns, where, features))
+    except (OSError, ValueError):  # another kind of table, or a damaged one: the reader of tables says what is wrong
+        return None
+    if nbytes(rows) <= LARGE:
+        return None
+    check_rows(rows, where)
+    apart = [column for column in (features.id, features.label) if column]
+    frame = pd.read_parquet(path, columns=apart) if apart else pd.DataFrame()
+    ids = None if features.id is None else _ids(frame[features.id], where)
+    y, classes = (None, ()) if features.label is None else _labels(frame[features.label], where)
+    return Dataset(name, rows, y, classes, f"{where}, {rows.shape[0]} rows, read in pieces", ids=ids)
 
 
 def _absent_left_out(features: Features, frame: pd.DataFrame) -> Features:

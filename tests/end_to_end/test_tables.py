@@ -68,8 +68,8 @@ def test_the_table_is_clustered_and_its_rows_keep_their_names(trained):
 def test_inspect_says_what_is_understood(place):
     status, out, err = run("data", "inspect", "shop.csv", "--id", "sku", "--label", "group")
     assert (status, err) == (0, ""), err
-    for word in ("200 rows", "tools", "price", "number", "brand", "category", "boolean", "page", "web addresses", "gaussian:1",
-                 "categorical:5", "price is missing"):
+    for word in ("200 rows", "tools", "price", "number", "brand", "category", "boolean", "page", "web addresses",
+                 "gaussian:1", "categorical:5", "price is missing"):
         assert word in out, word
 
 
