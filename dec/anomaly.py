@@ -36,7 +36,8 @@ def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
         rows = np.sort(np.random.default_rng(0).choice(len(labels), SAMPLE, replace=False))
         x, labels = x[rows], labels[rows]
     codes = fit.encode(x)
-    centers = np.stack([codes[labels == j].mean(axis=0) for j in np.unique(labels[labels >= 0])])
+    clusters = np.unique(labels[labels >= 0])
+    centers = np.stack([codes[labels == j].mean(axis=0) for j in clusters] if len(clusters) else [codes.mean(axis=0)])
     distance, error = _measure(fit, x, centers)
     return Usual(centers, float(np.median(distance)), float(np.median(error)))
 

@@ -23,6 +23,7 @@ from dec import config, methods, saved
 from dec.anomaly import anomaly, fit_usual
 from dec.data.stream import ParquetRows
 from dec.methods.base import Method
+from dec.metrics import NOISE
 from dec.networks.autoencoder import build, parameter_table
 from dec.training.checkpoint import Checkpoint
 from dec.training.fit import Fit, fit
@@ -273,8 +274,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return np.exp(fitted.log_assign(self._validate(X, reset=False)))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable cluster of every row, [n] int32."""
-        return self.predict_proba(X).argmax(axis=1).astype(np.int32)
+        """The most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
+        q = self.predict_proba(X)
+        return np.where(q.max(axis=1) > 0, q.argmax(axis=1), NOISE).astype(np.int32)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How usual each row is, [n]; as in scikit-learn, the lower, the more abnormal.

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 from dec import config, methods, metrics
 from dec.data import Dataset, cache_dir, load
-from dec.data.features import make_features, numbers
+from dec.data.features import fit_features, numbers
 from dec.estimator import OWN, PARTS, DeepClustering
 from dec.folders import (
     CONFIG,
@@ -100,9 +100,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     if training.kind != dataset.kind:
         raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
                          f"kind {dataset.kind}; they must be alike")
-    features = make_features(dataset.kind, options)
-    if features is not None:
-        features.fit(training.x)
+    features = fit_features(training, options, pretrain_on or data)
     if dropped := getattr(features, "dropped_", {}):
         why = ", ".join(f"{column} ({reason})" for column, reason in dropped.items())
         dataset = dataclasses.replace(dataset, source=f"{dataset.source}; left out: {why}")

@@ -34,6 +34,19 @@ def make_features(kind: str, options: Features) -> BaseEstimator | None:
     return TRANSFORMERS[kind](**{name: value for name, value in vars(options).items() if name in own})
 
 
+def fit_features(dataset: Dataset, options: Features, name: str) -> BaseEstimator | None:
+    """The transformer for a data set, fitted on its rows; `name` is what to call them in messages.
+
+    Raises:
+      ValueError: rows that it refuses.
+    """
+    features = make_features(dataset.kind, options)
+    try:
+        return None if features is None else features.fit(dataset.x)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
 def save_features(features: BaseEstimator, folder: Path) -> None:
     """Write a fitted transformer into a model's folder."""
     skops.io.dump(features, folder / FILE, compression=zipfile.ZIP_DEFLATED)

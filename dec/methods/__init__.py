@@ -13,12 +13,15 @@ from typing import Any
 from dec.config import unknown
 from dec.methods.base import Method
 from dec.methods.dec import dec
+from dec.methods.density import ae_dbscan, ae_hdbscan
 from dec.methods.idec import idec
 from dec.methods.kmeans import ae_kmeans, kmeans
 
 METHODS: dict[str, Callable[..., Method]] = {
     "kmeans": kmeans,
     "ae+kmeans": ae_kmeans,
+    "ae+dbscan": ae_dbscan,
+    "ae+hdbscan": ae_hdbscan,
     "dec": dec,
     "idec": idec,
 }

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
+
+OUT = -1e30  # the log of an assignment that is not made
 
 
 class Head(NamedTuple):
@@ -54,6 +57,7 @@ class Method(NamedTuple):
     refresh: (head, codes [c, d], weight [c]) -> (rows [c, ...], stats), every `refresh_every` steps over all the data:
       rows are concatenated over chunks, stats are added; both reach `loss` in its batch.
     on: what is clustered: the codes of a pretrained network, or the scaled input itself (no network is trained).
+    noise: whether a row may belong to no cluster; all its log_q are then -1e30, and its label is -1.
     """
 
     init: Callable[..., Head]
@@ -61,5 +65,12 @@ class Method(NamedTuple):
     loss: Callable[..., dict[str, Array]] | None = None
     refresh: Callable[..., tuple[PyTree, PyTree]] | None = None
     on: Literal["codes", "input"] = "codes"
+    noise: bool = False
+
+
+def labels_of(log_q: Float[Array, "n k"]) -> Int[Array, " n"]:
+    """The most probable cluster of each row, int32; -1 where every cluster is out."""
+    label = jnp.argmax(log_q, axis=-1).astype(jnp.int32)
+    return jnp.where(log_q.max(axis=-1) > OUT / 2, label, -1)
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from dec.methods.base import Head, Method
+from dec.methods.base import OUT, Head, Method
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import kmeans as lloyd
-
-OUT = -1e30  # the log of an assignment that is not made
 
 
 def kmeans(restarts: int = 20) -> Method:

@@ -20,7 +20,18 @@ from dec.networks.autoencoder import Net, build
 from dec.shallow.agreement import agreement
 from dec.training import pretrained
 from dec.training.checkpoint import Checkpoint, unpack
-from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, State, execution, over_seeds, place, seed_keys
+from dec.training.engine import (
+    CONVERGED,
+    NOT_FINITE,
+    RUNNING,
+    Data,
+    State,
+    execution,
+    over_seeds,
+    place,
+    seed_keys,
+    sweep,
+)
 from dec.training.refine import Refine
 from dec.training.rows import reading
 from dec.training.session import Session
@@ -59,7 +70,10 @@ class Fit:
 
     def log_assign(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n k"]:
         """Log soft assignments of rows."""
-        return np.asarray(_assign(self.method, self.encode(x, seed), self._one(self.heads, seed)))
+        data = place(x, self.scaling, self.model.stream_above)
+        net = None if self.nets is None else self._one(self.nets, seed)
+        with reading(data.x):
+            return np.asarray(_assign(self.method, data, net, self._one(self.heads, seed)))
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
         """Reconstructions from codes, on the scale of the data."""
@@ -86,8 +100,8 @@ class Fit:
 
 
 @partial(jax.jit, static_argnames="method")
-def _assign(method: Method, codes, head):
-    return method.assign(head, codes)
+def _assign(method: Method, data: Data, net: Net | None, head):
+    return sweep(lambda x, weight: (method.assign(head, x if net is None else net.encode(x)), ()), data)[0]
 
 
 @jax.jit
@@ -186,7 +200,7 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
     last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if r["loss"] is not None}
     runs = []
     for s, seed in enumerate(session.seeds):
-        sizes = np.bincount(labels[s], minlength=k)
+        sizes = np.bincount(labels[s][labels[s] >= 0], minlength=k)
         occupied = int((sizes > 0).sum())
         ok = bool(finite[s]) and occupied > min(1, k - 1)
         runs.append({
@@ -199,8 +213,11 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
             "occupied": occupied,
             "smallest": int(sizes.min()),
             "largest": int(sizes.max()),
+            "noise": int((labels[s] < 0).sum()),
             "agreement": None,
         })
+        if runs[-1]["noise"]:
+            runs[-1]["reason"] += f"; {runs[-1]['noise']} of {labels.shape[1]} rows are noise"
         if stall := _stall(session.history, seed):
             runs[-1]["reason"] += f"; {stall}"
     usable = [s for s, row in enumerate(runs) if row["status"] == "ok"]

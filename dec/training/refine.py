@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
-from dec.methods.base import Batch, Clock, Head, Method, View
+from dec.methods.base import Batch, Clock, Head, Method, View, labels_of
 from dec.training.batches import permute
 from dec.training.descend import descend, touched
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
@@ -75,8 +75,10 @@ class Refine:
         head = self.method.init(key, View(codes, jnp.ones(len(codes))), self.k)
         optimizer = self._optimizer()[0].init(Trained(net, head.params))
         state = State(net, head, optimizer, (), jnp.int32(RUNNING), jnp.int32(0))
-        if sample is None:
-            labels = jnp.argmax(self.method.assign(head, codes), axis=-1).astype(jnp.int32)
+        if self.method.loss is None:
+            labels = jnp.zeros(self.rows, jnp.int32)  # there is no later change to compare them with
+        elif sample is None:
+            labels = labels_of(self.method.assign(head, codes))
         else:
             labels = self.labels(data, state)
         return state._replace(memory=labels)
@@ -121,7 +123,7 @@ class Refine:
         carry, record = steps(step, (trained, state.optimizer), first, last, converged)
         trained, optimizer = carry
         status = jnp.where(converged, CONVERGED, jnp.where(jnp.isfinite(record["loss"]), RUNNING, NOT_FINITE))
-        sizes = jnp.bincount(labels, length=self.k)
+        sizes = jnp.bincount(jnp.where(labels < 0, self.k, labels), length=self.k)  # noise is left out
         record |= {
             "change": change,
             "occupied": jnp.sum(sizes > 0),
@@ -139,7 +141,7 @@ class Refine:
     ) -> tuple[Int[Array, " c"], PyTree, PyTree]:
         """Labels of some rows, and what a refresh says of each and sums over them."""
         codes = self._codes(state.net, x)
-        labels = jnp.argmax(self.method.assign(state.head, codes), axis=-1).astype(jnp.int32)
+        labels = labels_of(self.method.assign(state.head, codes))
         rows, stats = self.method.refresh(state.head, codes, weight) if self.method.refresh else ((), ())
         return labels, rows, stats
 

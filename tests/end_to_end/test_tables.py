@@ -151,3 +151,14 @@ def test_crosstab_joins_items_with_their_reviews(trained):
     assert counts.loc["0", "1"] == 3 * sizes[0] and counts.loc["0", "0"] == 0 and counts.loc["all", "all"] == 600
     status, _, err = run("crosstab", trained, "reviews.csv", "--on", "asin")
     assert status == 2 and "no column 'asin'" in err
+
+
+@pytest.mark.parametrize("column, value, message", [
+    ("price", "n/a?", "price"), ("price", "inf", "price"), ("brand", None, "brand"),
+])
+def test_a_bad_value_is_named_with_its_file_column_and_row(place, column, value, message):
+    table = shop(30, 6).drop(columns=["sku", "group", "page"]).astype({"price": object})
+    table.loc[11, column] = value
+    table.to_csv("bad.csv", index=False)
+    status, _, err = run("train", "kmeans", "--data", "bad.csv", "--n-clusters", 2, "--missing", "error")
+    assert status == 2 and "bad.csv" in err and message in err and "11" in err and "Traceback" not in err

@@ -10,7 +10,7 @@ import pytest
 
 import dec
 from dec.methods import METHODS, make
-from dec.methods.base import Batch, Clock, Head, View
+from dec.methods.base import Batch, Clock, Head, View, labels_of
 from dec.networks.autoencoder import Net, build
 from dec.options import options_of
 
@@ -54,16 +54,18 @@ def test_rows_of_weight_zero_do_not_matter_at_the_start(name, net, x):
     method, codes, head = started(name, net, x)
     padded = View(jnp.concatenate([codes, jnp.full((5, codes.shape[1]), 1e3)]), jnp.ones(N + 5).at[N:].set(0))
     again = method.init(jax.random.key(0), padded, K)
-    for leaf, other in zip(jax.tree.leaves(head), jax.tree.leaves(again)):
-        np.testing.assert_allclose(np.sort(np.ravel(leaf)), np.sort(np.ravel(other)), rtol=1e-4, atol=1e-5)
+    found, other = (np.sort(method.assign(h, codes), axis=1) for h in (head, again))  # clusters may change places
+    np.testing.assert_allclose(found, other, rtol=1e-4, atol=1e-5)
 
 
 def test_assignments_are_log_probabilities(name, net, x):
     method, codes, head = started(name, net, x)
     log_q = method.assign(head, codes)
     assert log_q.shape == (N, K) and log_q.dtype == jnp.float32
-    np.testing.assert_allclose(jnp.exp(log_q).sum(axis=1), 1, atol=1e-5)
-    assert len(np.unique(log_q.argmax(axis=1))) == K
+    total, labels = np.exp(log_q).sum(axis=1), labels_of(log_q)
+    np.testing.assert_allclose(total, np.where(labels < 0, 0, 1), atol=1e-5)
+    assert (method.noise or labels.min() == 0) and labels.max() < K
+    assert method.noise or len(np.unique(labels)) == K
     far = method.assign(head, codes * 1e6)
     assert not np.isnan(far).any() and (far > -jnp.inf).all()
 
@@ -116,10 +118,11 @@ def test_options_are_documented_and_cited(name, net, x):
 @pytest.mark.usefixtures("quick_compilation")
 def test_trains_end_to_end(name, net, x, blobs, tiny):
     model = dec.DeepClustering(4, method=name, n_init=2, **tiny).fit(blobs[0])
-    assert (model.runs_["status"] == "ok").all() and (model.runs_["occupied"] == 4).all()
+    noise = make(name).noise  # such a method finds its own number of clusters
+    assert (model.runs_["status"] == "ok").all() and ((model.runs_["occupied"] == 4).all() or noise)
     np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
     from sklearn.metrics import adjusted_rand_score
 
-    assert adjusted_rand_score(blobs[1], model.labels_) > 0.9
+    assert adjusted_rand_score(blobs[1], model.labels_) > (0.4 if noise else 0.9)
     trained = model.history_[model.history_["phase"] == "cluster"] if len(model.history_) else model.history_
     assert (len(trained) > 0) == (make(name).loss is not None)
