@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 @parametrize_with_checks([
     dec.DeepClustering(
-        n_clusters=3,
+        n_clusters=4,  # scikit-learn's check of sparse rows takes predict_proba for that of a classifier of 4 classes
         network=dec.Network(hidden=(8,), code_size=2),
         pretraining=dec.Pretraining(epochs=2),
         refinement=dec.Refinement(steps=4, refresh_every=2),
@@ -149,8 +149,11 @@ def test_damaged_saved_models(fitted, tmp_path):
         dec.load(folder)
     fitted.save(folder)
     config = (folder / "config.json").read_text()
-    (folder / "config.json").write_text(config.replace('"format": 1', '"format": 99'))
+    (folder / "config.json").write_text(config.replace('"format": 2', '"format": 99'))
     with pytest.raises(ValueError, match=r"format 99.*upgrade"):
+        dec.load(folder)
+    (folder / "config.json").write_text(config.replace('"format": 2', '"format": 1'))
+    with pytest.raises(ValueError, match=r"format 1.*fit it again"):
         dec.load(folder)
     (folder / "config.json").write_text(config[:50])
     with pytest.raises(ValueError, match="damaged"):
