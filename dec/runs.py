@@ -66,6 +66,7 @@ def check(cells: dict[str, config.Run]) -> None:
     Raises:
       FileNotFoundError, ValueError: naming what is wrong.
     """
+    _read.cache_clear()  # the files may have changed since an earlier command of this process
     for run in cells.values():
         run, _, _, _, x, k, _ = prepare(run)
         check_sizes(x.shape[0], k)
@@ -275,6 +276,7 @@ def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:
     Raises:
       FileNotFoundError: when it is no run folder.
     """
+    _read.cache_clear()
     if (folder / PLAN).is_file():
         return table(read_plan(folder), folder, quiet=quiet, cached=read_json(folder / PLAN)["cached"])
     run = read_config(folder / CONFIG)
