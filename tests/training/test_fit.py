@@ -73,7 +73,8 @@ def test_runs_are_told(trained):
         assert row == {
             "seed": seed, "status": "ok", "reason": "24 steps", "steps": 24,
             "loss": mine[23]["loss"], "pretrain_loss": mine[-1]["loss"], "occupied": 4,
-            "smallest": sizes.min(), "largest": sizes.max(), "agreement": agreement(trained.fit.labels)[seed],
+            "smallest": sizes.min(), "largest": sizes.max(), "noise": 0,
+            "agreement": agreement(trained.fit.labels)[seed],
         }
 
 

@@ -187,6 +187,7 @@ def test_a_streamed_fit_is_the_resident_one(train, asked, x, tmp_path, monkeypat
 
 
 @pytest.mark.usefixtures("small_windows")
+@pytest.mark.slow
 def test_csr_dense_and_streamed_csr(train, model, x, identical):
     few = replace(model, pretraining=replace(model.pretraining, epochs=2),
                   refinement=replace(model.refinement, steps=10))
@@ -211,6 +212,7 @@ def test_what_goes_wrong_in_reading_is_what_is_raised(train, model, x, caplog):
     assert caught.value.__suppress_context__ and not caplog.records
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     """A file of 768 MiB, which is a hole, through an epoch and a pass for its codes in windows of 4 MiB."""
     code = textwrap.dedent("""
