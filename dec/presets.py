@@ -105,7 +105,7 @@ PRESETS = {
         source="Xifeng Guo, DEC-keras (DEC.py, datasets.py), the Keras re-implementation of Xie et al. 2016",
         command="dec compare --preset dec-keras-mnist --methods kmeans ae+kmeans dec --seeds 10",
         published="ACC, 10 trials: ae+kmeans 87.9 ± 3.8, dec 91.2 ± 4.7; DEC paper 84.3, IDEC paper 88.1",
-        measured="seed 0, ACC/NMI/ARI: ae+kmeans 92.3/83.4/83.6, dec 96.1/90.2/91.5 (5740 steps); ten seeds not yet run",
+        measured="seed 0, ACC/NMI/ARI: ae+kmeans 92.3/83.4/83.6, dec 96.1/90.2/91.5 (5740 steps); ten not yet run",
         run={
             "data": "mnist",
             "n_clusters": 10,
