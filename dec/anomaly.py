@@ -22,6 +22,7 @@ class Usual(NamedTuple):
     centers: np.ndarray  # float32 [k, c], the mean codes of the clusters that have rows
     distance: float  # median distance of a code to the nearest of them
     error: float  # median reconstruction loss
+    least: float  # and the least; a likelihood's loss may be negative
 
 
 def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
@@ -39,17 +40,20 @@ def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
     clusters = np.unique(labels[labels >= 0])
     centers = np.stack([codes[labels == j].mean(axis=0) for j in clusters] if len(clusters) else [codes.mean(axis=0)])
     distance, error = _measure(fit, x, centers)
-    return Usual(centers, float(np.median(distance)), float(np.median(error)))
+    return Usual(centers, float(np.median(distance)), float(np.median(error)), float(error.min()))
 
 
 def anomaly(fit: Any, usual: Usual, x: Any) -> Float[np.ndarray, " n"]:
-    """distance / usual distance + reconstruction loss / usual loss: about 2 for a usual row, more for an odd one.
+    """The mean of two parts, each 1 for a usual row and more for an odd one:
 
-    A part that is 0 for half of the training rows (no network, or rows equal to their centers) is left out.
+        distance to the nearest center / its median,    (loss - least loss) / (median loss - least loss)
+
+    A part whose median is the least there is (no network, or rows equal to their centers) is left out.
     """
     distance, error = _measure(fit, x, usual.centers)
-    parts = [part / middle for part, middle in ((distance, usual.distance), (error, usual.error)) if middle > 0]
-    return np.sum(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
+    scales = ((distance, usual.distance), (error - usual.least, usual.error - usual.least))
+    parts = [part / scale for part, scale in scales if scale > 0]
+    return np.mean(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
 
 
 def _measure(fit: Any, x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -238,7 +238,7 @@ def predict(argv: list[str]) -> int:
     table, source = runs.predict(args.run, args.data)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(args.out, index=False)
-    print(f"{source}\n{len(table)} rows in {args.out}: cluster, its probability, and how odd the row is (2 is usual)")
+    print(f"{source}\n{len(table)} rows in {args.out}: cluster, its probability, and how odd the row is (1 is usual)")
     return 0
 
 

@@ -148,6 +148,9 @@ class Model(Config):
         if self.network.output == "mixed" and self.scaling != "none":
             raise ValueError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
                              "likelihoods are of the values as they are")
+        if self.pretraining.layerwise_epochs and (self.network.output == "mixed" or self.network.embed_above):
+            raise ValueError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
+                             "network.embed_above; leave it at 0")
         if self.scaling not in ("power", "none") and any(b.startswith("sequence") for b in self.network.blocks):
             raise ValueError(f"scaling={self.scaling!r} must be 'power' or 'none' for sequences of different lengths: "
                              "0 must stay 0 where there is no step")
@@ -160,6 +163,7 @@ class Features(Config):
     columns: tuple[str, ...] = opt((), "table: use only these columns")
     drop: tuple[str, ...] = opt((), "table: columns to leave out")
     id: str | None = opt(None, "table: the column that names the rows; it comes back in labels.csv")
+    keep: tuple[str, ...] = opt((), "table: columns that are no input but come back in labels.csv, to join on")
     label: str | None = opt(None, "table: the column with the true classes; it serves evaluation only")
     kinds: tuple[str, ...] = opt((), "table: COLUMN=KIND where the inferred kind is wrong: number, log, count, "
                                      "category, boolean, text or drop")

@@ -269,7 +269,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return fitted.decode(codes)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Soft assignments [n, k]; rows sum to 1."""
+        """Soft assignments [n, k]; rows sum to 1, those of noise to 0."""
         fitted = self._fitted()
         with self._device():
             return np.exp(fitted.log_assign(self._validate(X, reset=False)))
@@ -277,13 +277,14 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def predict(self, X: Any) -> np.ndarray:
         """The most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
         q = self.predict_proba(X)
-        return np.where(q.max(axis=1) > 0, q.argmax(axis=1), NOISE).astype(np.int32)
+        noise = self.fit_.method.noise & (q.max(axis=1) == 0)
+        return np.where(noise, NOISE, q.argmax(axis=1)).astype(np.int32)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How usual each row is, [n]; as in scikit-learn, the lower, the more abnormal.
 
-        -(distance to the nearest cluster / its median in training + reconstruction loss / its median in training), so
-        about -2 for a usual row.
+        About -1 for a usual row; `dec.anomaly.anomaly` has the formula: how far from every cluster, and how badly
+        reconstructed, in terms of the training rows.
         """
         fitted = self._fitted()
         with self._device():

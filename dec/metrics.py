@@ -116,7 +116,7 @@ def internal(
     """Silhouette, Davies-Bouldin and Calinski-Harabasz of the rows that are not noise.
 
     Above 10,000 rows the silhouette is that of a fixed uniform sample, and `silhouette_sample` says of how many. The
-    others take all rows, or the same sample where all would be more than 2^28 numbers; `sample` says of how many.
+    others take all rows, or the same sample of sparse rows and of more than 2^28 numbers; `sample` says of how many.
 
     Args:
       x: [n, d], an array or CSR, the space to measure in: codes or input.
@@ -132,7 +132,7 @@ def internal(
     rows = kept
     if len(kept) > SILHOUETTE_ROWS:
         rows = kept[np.sort(np.random.default_rng(0).choice(len(kept), SILHOUETTE_ROWS, replace=False))]
-    every = kept if len(kept) * x.shape[1] <= MOST_VALUES else rows
+    every = kept if not issparse(x) and len(kept) * x.shape[1] <= MOST_VALUES else rows
 
     def measure(score: Callable[..., float], rows: np.ndarray) -> float | None:
         if not 2 <= len(np.unique(labels[rows])) < len(rows):

@@ -75,6 +75,7 @@ def _with(run: dict[str, Any], network: dict[str, Any]) -> dict[str, Any]:
 
 
 _IMDB = {
+    "method": "ae+kmeans",
     "data": "imdb:train",
     "features": {"vocabulary": 5000},
     "model": {

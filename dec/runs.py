@@ -22,6 +22,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from dec import config, methods, metrics
 from dec.data import Dataset, cache_dir, load
 from dec.data.features import fit_features, numbers
+from dec.data.table import TableFeatures
+from dec.data.tabular import missing_rows
 from dec.estimator import OWN, PARTS, DeepClustering
 from dec.folders import (
     CONFIG,
@@ -89,7 +91,8 @@ def prepare(run: config.Run) -> Prepared:
         raise ValueError(f"--n-clusters {k} must be at least 2")
     blocks = getattr(features, "blocks_", ())
     network = run.model.network
-    if not network.blocks and (network.output == "mixed" or any(b.startswith("sequence") for b in blocks)):
+    wanted = network.output == "mixed" or network.embed_above or any(b.startswith("sequence") for b in blocks)
+    if wanted and not network.blocks:
         run = config.replace(run, {"model": {"network": {"blocks": blocks}}})
     return Prepared(run, dataset, index, features, x, k, other)
 
@@ -97,7 +100,8 @@ def prepare(run: config.Run) -> Prepared:
 @functools.lru_cache(maxsize=1)  # the cells of a table share their data
 def _read(data: str, limit: int | None, options: config.Features, pretrain_on: str | None) -> tuple:
     dataset = load(data, limit, options)
-    training = dataset if pretrain_on is None else load(pretrain_on, limit, options)
+    unnamed = dataclasses.replace(options, id=None, drop=(*options.drop, options.id) if options.id else options.drop)
+    training = dataset if pretrain_on is None else load(pretrain_on, limit, unnamed, labels=False)
     if training.kind != dataset.kind:
         raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
                          f"kind {dataset.kind}; they must be alike")
@@ -133,7 +137,11 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     Raises:
       Interrupted: after Ctrl-C, when all is saved.
     """
+    given = run
     run, dataset, index, features, x, k, pretrain_on = prepare(run)
+    if dataset.column:  # of the table that the texts are from: new rows may come with others
+        text = {"columns": [dataset.column], "kinds": [f"{dataset.column}=text"]}
+        given = config.replace(given, {"features": text})
     recorded, now = folder / ENVIRONMENT, environment(dataset, x)
     if recorded.is_file():
         began = read_json(recorded)
@@ -141,7 +149,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
             raise ValueError(f"{run.data} is not the data that {folder} was begun with; restore it, or start a new run")
         now |= {"command": began["command"], "date": began["date"], "resumed": now["date"]}
     now["cached"] = cache is not None
-    write_json(folder / CONFIG, config.to_dict(run) | {"n_clusters": k})
+    write_json(folder / CONFIG, config.to_dict(given) | {"n_clusters": k})
     write_json(recorded, now)
 
     estimator = make_estimator(run, k)
@@ -321,8 +329,16 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
                          + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
     saved = load_model(folder)
     features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
-    options = read_config(folder / CONFIG).features if (folder / CONFIG).is_file() else config.Features()
-    dataset, index, x = numbers(features, load(spec, features=options, labels=False), spec)
+    options = read_config(folder / CONFIG).features if (folder / "model").is_dir() else config.Features()
+    if isinstance(features, TableFeatures):
+        kinds = tuple(f"{column}={kind}" for column, kind in features.kinds_.items())
+        dataset = load(spec, features=dataclasses.replace(options, missing="impute", kinds=kinds), labels=False)
+        if options.missing == "drop" and dataset.kind == "table":
+            gone, told = missing_rows(dataset.x, [c for c in features.used_ if c in dataset.x], spec)
+            dataset = dataset.take(np.flatnonzero(~gone), dataset.source + told)
+    else:
+        dataset = load(spec, features=options, labels=False)
+    dataset, index, x = numbers(features, dataset, spec)
     if x.shape[1] != model.n_features_in_:
         raise ValueError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
                          "data of that width")

@@ -40,7 +40,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
       path: a folder, made where it does not exist.
     """
     path = Path(path)
-    (path / FILE).unlink(missing_ok=True)
+    check_is_fitted(model)
     if isinstance(model, Pipeline):
         if len(model) != 2 or not isinstance(model[0], tuple(TRANSFORMERS.values())):
             names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
@@ -50,10 +50,10 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
         save_features(model[0], path)
     else:
         _save(model, path)
+        (path / FILE).unlink(missing_ok=True)
 
 
 def _save(estimator: DeepClustering, path: Path) -> None:
-    check_is_fitted(estimator)
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
     arrays |= {"scaling/shift": fit.scaling.shift, "scaling/scale": fit.scaling.scale}
@@ -147,7 +147,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
     loaded.history_ = pd.read_json(io.StringIO(history), orient="records", lines=True)
     loaded.n_iter_, loaded.stop_reason_ = about["n_iter"], about["stop_reason"]
     loaded.seconds_, loaded.n_features_in_ = about["seconds"], about["n_features_in"]
-    loaded.usual_ = Usual(arrays["usual/centers"], float(arrays["usual/distance"]), float(arrays["usual/error"]))
+    loaded.usual_ = Usual(arrays["usual/centers"], *(float(arrays[f"usual/{name}"]) for name in Usual._fields[1:]))
     if about["feature_names_in"]:
         loaded.feature_names_in_ = np.array(about["feature_names_in"], dtype=object)
     features = load_features(folder)

@@ -36,6 +36,9 @@ class Dataset:
     source: str = ""  # one line: what this is, with its split and number of rows
     kind: Literal["array", "table", "text", "image", "sequence"] = "array"
     ids: pd.Series | None = None  # [n] what names the rows, under its column's name; its index is not used
+    kept: pd.DataFrame | None = None  # [n] columns that are no input but come back in labels.csv
+    rows: np.ndarray | None = None  # [n] numbers of the rows in the file, where some of them were left out
+    column: str | None = None  # the column of a table that the texts are from
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -73,7 +76,9 @@ class Dataset:
         """These rows alone."""
         x = self.x.iloc[rows] if self.kind == "table" else self.x[rows]
         return replace(self, x=x, source=source, y=None if self.y is None else self.y[rows],
-                       ids=None if self.ids is None else self.ids.iloc[rows])
+                       ids=None if self.ids is None else self.ids.iloc[rows],
+                       kept=None if self.kept is None else self.kept.iloc[rows],
+                       rows=rows if self.rows is None else self.rows[rows])
 
 
 def data_dir() -> Path | None:

@@ -19,6 +19,7 @@ from dec.data.image import ImageFeatures
 from dec.data.sequence import SequenceWindows
 from dec.data.table import TableFeatures
 from dec.data.text import TextFeatures
+from dec.training.checkpoint import write
 
 TRANSFORMERS: dict[str, type[BaseEstimator]] = {
     "table": TableFeatures, "text": TextFeatures, "image": ImageFeatures, "sequence": SequenceWindows,
@@ -49,7 +50,7 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> BaseEstimato
 
 def save_features(features: BaseEstimator, folder: Path) -> None:
     """Write a fitted transformer into a model's folder."""
-    skops.io.dump(features, folder / FILE, compression=zipfile.ZIP_DEFLATED)
+    write(folder / FILE, skops.io.dumps(features, compression=zipfile.ZIP_DEFLATED))
 
 
 def load_features(folder: Path) -> BaseEstimator | None:
@@ -77,19 +78,23 @@ def numbers(features: BaseEstimator | None, dataset: Dataset, name: str) -> tupl
       name: what to call them in messages.
 
     Returns:
-      the data set, whose labels and ids follow where a row became several windows; what names each row (its position
-      in the file, its id, the first step of a window); and the rows [m, d].
+      the data set, with a label for each window where a recording became several; what names each row (its position in
+      the file, its id, the columns that are kept, the first step of a window); and the rows [m, d].
 
     Raises:
       ValueError: data of another kind than the transformer's, or that it refuses.
     """
     wanted = next((kind for kind, cls in TRANSFORMERS.items() if isinstance(features, cls)), "array")
+    if dataset.kind == "array" and wanted in ("image", "sequence"):  # a file of rows for a model of either
+        dataset = dataclasses.replace(dataset, kind=wanted)
     if dataset.kind != wanted:
         raise ValueError(f"{name} holds data of the kind {dataset.kind}, but the model was fitted on {wanted}")
     x = dataset.x
-    index = pd.DataFrame({"row": x.index if dataset.kind == "table" else np.arange(len(dataset))})
+    index = pd.DataFrame({"row": np.arange(len(dataset)) if dataset.rows is None else dataset.rows})
     if dataset.ids is not None:
         index[dataset.ids.name] = dataset.ids.to_numpy()
+    for column in () if dataset.kept is None else dataset.kept:
+        index[column] = dataset.kept[column].to_numpy()
     if features is None:
         return dataset, index, x if len(x.shape) == 2 else x.reshape(len(x), -1)
     try:

@@ -102,8 +102,6 @@ def _sequences(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
 IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
              "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
-IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-             "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
 
 NAMED: dict[str, Named] = {
     "digits": Named(_digits, "handwritten digits of scikit-learn, 1797 x 8 x 8, 10 classes", {"all": ()}),

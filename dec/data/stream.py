@@ -62,7 +62,8 @@ class ParquetRows:
         from pyarrow import parquet
 
         path = Path(path)
-        files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        files = sorted(f for f in path.glob("*.parquet") if f.name[0] not in "._") if path.is_dir() else [path]
+        self.files = files
         if not files or not files[0].is_file():
             raise FileNotFoundError(f"{path} is neither a Parquet file nor a folder with .parquet files")
         self._groups: list[tuple[Any, int]] = []  # (open file, its row group)
@@ -97,7 +98,7 @@ class ParquetRows:
         self._last: tuple[int, np.ndarray] | None = None
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        index = np.arange(self.shape[0])[rows]
+        index = np.arange(*rows.indices(self.shape[0])) if isinstance(rows, slice) else np.asarray(rows)
         out = np.empty((len(index), self.shape[1]), self.dtype)
         groups = np.searchsorted(self._ends, index, side="right")
         for group in np.unique(groups):

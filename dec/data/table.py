@@ -139,7 +139,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = as_frame(X)
-        check_columns(X, self._used)
+        check_columns(X, self.used_)
         extra = [name for name in X.columns if name not in self.kinds_]
         if extra:
             warnings.warn(f"these columns were not there in fit and are not used: {', '.join(map(repr, extra))}",
@@ -207,7 +207,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return pd.DataFrame(rows)
 
     @property
-    def _used(self) -> list[str]:
+    def used_(self) -> list[str]:
         return [name for name, kind in self.kinds_.items() if kind != "drop"]
 
     def _of(self, *kinds: str) -> list[str]:
@@ -221,7 +221,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
 
     def _step(self, name: str) -> str:
         """The step of the ColumnTransformer for a column of categories or text; the others share one for each kind."""
-        return f"{self.kinds_[name]} {self._used.index(name)}"
+        return f"{self.kinds_[name]} {self.used_.index(name)}"
 
     def _words(self, name: str) -> TextFeatures:
         return self.transformer_.named_transformers_[self._step(name)]
@@ -244,13 +244,13 @@ class TableFeatures(TransformerMixin, BaseEstimator):
                 self.kinds_[name], why = "drop", "has no values"  # whatever was chosen: nothing can be learnt from it
             if self.kinds_[name] == "drop":
                 self.dropped_[name] = why
-        if not self._used:
+        if not self.used_:
             why = "; ".join(f"{name!r} {reason}" for name, reason in self.dropped_.items()) or "the table has none"
             raise ValueError(f"no column is left to use: {why}; choose a kind for one, with kinds COLUMN=KIND")
 
     def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
         """The values [n] of the used columns: float64, or str objects; NaN where missing."""
-        values = {name: read_column(X[name], self.kinds_[name], name in self.dates_) for name in self._used}
+        values = {name: read_column(X[name], self.kinds_[name], name in self.dates_) for name in self.used_}
         for name, column in values.items() if self.missing in ("drop", "error") else ():
             where = np.flatnonzero(pd.isna(column))
             if where.size:
@@ -287,7 +287,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         steps = {"number": make_pipeline(SimpleImputer(strategy="median"), *scaling),
                  "log": make_pipeline(SimpleImputer(strategy="median"), log, *scaling),
                  "count": frequent, "boolean": frequent, "missing": "passthrough"}
-        at = {name: i for i, name in enumerate(self._used)}
+        at = {name: i for i, name in enumerate(self.used_)}
         places = {kind: [at[name] for name in self._of(kind)] for kind in steps}
         places["missing"] = list(range(len(at), clean.shape[1]))
         own = []

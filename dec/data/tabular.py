@@ -18,10 +18,12 @@ import pandas as pd
 
 from dec.config import Features, unknown
 from dec.data.base import Dataset, check_rows, encode_labels
+from dec.data.columns import infer_kind, is_missing
 from dec.data.stream import ParquetRows, nbytes
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = {".parquet", *(suffix + gz for suffix in (*SEPARATORS, ".jsonl") for gz in ("", ".gz"))}
+RESERVED = ("cluster", "confidence", "anomaly", "step")
 LARGE = 2**28  # bytes of numbers above which a Parquet table stays on the disk
 FREE_TEXT_WORDS = 3  # strings with more words than this on average are prose, not names of categories
 
@@ -70,14 +72,19 @@ def table_dataset(frame: pd.DataFrame, name: str, where: str, features: Features
     inputs = _inputs(list(frame.columns), where, features)
     for column in inputs:
         _check_scalars(frame[column], where)
-    frame, dropped = _drop_missing(frame, inputs, where) if features.missing == "drop" else (frame, "")
+    rows, dropped = None, ""
+    if features.missing == "drop":
+        gone, dropped = missing_rows(frame, [c for c in inputs if _is_used(frame[c], features)], where)
+        if gone.any():
+            frame, rows = frame[~gone], np.flatnonzero(~gone)
+    kept = frame[list(features.keep)] if features.keep else None
     ids = None if features.id is None else _ids(frame[features.id], where)
     y, classes = (None, ()) if features.label is None else _labels(frame[features.label], where)
     source = f"{where}, {len(frame)} rows{dropped}"
-    dataset = Dataset(name, frame[inputs], y, classes, source, "table", ids)
+    dataset = Dataset(name, frame[inputs], y, classes, source, "table", ids, kept, rows)
     if len(inputs) > 1 or not _is_free_text(frame[inputs[0]], features):
         return dataset
-    return dataclasses.replace(dataset, x=_texts(frame[inputs[0]], where), kind="text")
+    return dataclasses.replace(dataset, x=_texts(frame[inputs[0]], where), kind="text", column=inputs[0])
 
 
 def streamed_table(path: Path, name: str, where: str, features: Features, labels: bool = True) -> Dataset | None:
@@ -105,7 +112,7 @@ def streamed_table(path: Path, name: str, where: str, features: Features, labels
         return None
     check_rows(rows, where)
     apart = [column for column in (features.id, features.label) if column]
-    frame = pd.read_parquet(path, columns=apart) if apart else pd.DataFrame()
+    frame = pd.concat([_parquet(file, apart) for file in rows.files], ignore_index=True) if apart else pd.DataFrame()
     ids = None if features.id is None else _ids(frame[features.id], where)
     y, classes = (None, ()) if features.label is None else _labels(frame[features.label], where)
     return Dataset(name, rows, y, classes, f"{where}, {rows.shape[0]} rows, read in pieces", ids=ids)
@@ -113,7 +120,7 @@ def streamed_table(path: Path, name: str, where: str, features: Features, labels
 
 def _absent_left_out(features: Features, frame: pd.DataFrame) -> Features:
     """The options without the columns that the table does not have; labels with gaps are dropped."""
-    lists = {name: tuple(c for c in getattr(features, name) if c in frame) for name in ("columns", "drop")}
+    lists = {name: tuple(c for c in getattr(features, name) if c in frame) for name in ("columns", "drop", "keep")}
     kinds = tuple(kind for kind in features.kinds if kind.rpartition("=")[0] in frame)
     id = features.id if features.id in frame else None
     label = features.label if features.label in frame else None
@@ -218,10 +225,10 @@ def _json_lines(path: Path, stream: Any) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """A Parquet file; an index that was stored under a name is a column like others."""
     try:
-        frame = pd.read_parquet(path, partitioning=None)  # folders called key=value are no columns
+        frame = pd.read_parquet(path, columns=columns, partitioning=None)  # folders called key=value are no columns
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example with "
                          "DataFrame.to_parquet") from error
@@ -230,12 +237,12 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
     """The columns that are used, with every name that `features` gives checked."""
-    for option in ("columns", "drop", "id", "label"):
+    for option in ("columns", "drop", "keep", "id", "label"):
         given = getattr(features, option)
         for name in (given,) if isinstance(given, str) else given or ():
             if name not in columns:
                 raise ValueError(unknown(f"column (features.{option}) of {where}:", name, columns))
-    apart = {*features.drop, features.id, features.label}
+    apart = {*features.drop, *features.keep, features.id, features.label}
     inputs = [name for name in dict.fromkeys(features.columns or columns) if name not in apart]
     if not inputs:
         raise ValueError(f"{where} has no column left to cluster by: it has {', '.join(columns)}; take some out of "
@@ -254,22 +261,35 @@ def _check_scalars(column: pd.Series, where: str) -> None:
                          f"parts as columns of their own, or leave it out with features.drop={column.name}")
 
 
-def _drop_missing(frame: pd.DataFrame, inputs: list[str], where: str) -> tuple[pd.DataFrame, str]:
-    """The rows without a missing input, and what to tell about the others."""
-    missing = frame[inputs].isna()
-    gone = missing.any(axis=1)
+def missing_rows(frame: pd.DataFrame, columns: list[str], where: str) -> tuple[np.ndarray, str]:
+    """[n] which rows lack a value in one of the columns, and what to tell about them.
+
+    Raises:
+      ValueError: when all do.
+    """
+    missing = pd.DataFrame({column: is_missing(frame[column]) for column in columns}, index=frame.index)
+    gone = missing.any(axis=1).to_numpy()
     if not gone.any():
-        return frame, ""
+        return gone, ""
     counts = ", ".join(f"{column} ({count})" for column, count in missing.sum().items() if count)
     told = f"dropped {gone.sum()} of {len(frame)} rows: missing {counts}"
     if gone.all():
         raise ValueError(f"{where} has a missing value in every row ({told}); leave out the columns that lack most "
                          "with features.drop, or set features.missing=impute")
-    return frame[~gone], f"; {told}"
+    return gone, f"; {told}"
+
+
+def _is_used(column: pd.Series, features: Features) -> bool:
+    """Whether a column becomes features; web addresses, say, do not, and lack nothing that matters."""
+    said = next((kind.rpartition("=")[2] for kind in features.kinds if kind.startswith(f"{column.name}=")), None)
+    return (said or infer_kind(column)[0]) != "drop"
 
 
 def _ids(column: pd.Series, where: str) -> pd.Series:
     """What names the rows, checked to be there and unique."""
+    if column.name in RESERVED or str(column.name).startswith("seed_"):
+        raise ValueError(f"features.id={column.name!r} is the name of a column that labels.csv has of its own; rename "
+                         f"the column in {where}")
     if column.isna().any():
         raise ValueError(f"{where} has nothing in column {column.name!r}, which names the rows (features.id), in row "
                          f"{column.isna().idxmax()}; fill it in, or name another column")

@@ -98,7 +98,8 @@ def _density(cluster: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, float
 
     def assign(head, codes):
         rows, labels, joined, radius, members = head.state
-        distance = jnp.where(joined, jnp.sqrt(squared_distances(codes, rows)), jnp.inf)
+        center = rows.mean(axis=0)  # far from the origin, distances would lose their digits
+        distance = jnp.where(joined, jnp.sqrt(squared_distances(codes - center, rows - center)), jnp.inf)
         nearest = jnp.argmin(distance, axis=-1)
         label = jnp.where(distance.min(axis=-1) <= radius, labels[nearest], -1)
         return jnp.where(jax.nn.one_hot(label, len(members)) > 0, 0.0, OUT)

@@ -61,6 +61,8 @@ class Autoencoder(nn.Module):
             return nn.Dense(width, kernel_init=INITIALIZERS[net.initializer], dtype=self.dtype, name=name)
 
         self.blocks = likelihood.parse(net.blocks, self.features)
+        if net.embed_above and not self.blocks:
+            raise ValueError("network.embed_above needs network.blocks; a table of the command line brings them")
         wide = net.embed_above or self.features
         self.embeddings = {
             str(start): nn.Dense(2 * math.ceil(math.sqrt(stop - start)), use_bias=False, dtype=self.dtype,
@@ -172,9 +174,6 @@ class Net:
 
         if layer is None:
             return self._loss(x, apply(x, rate, method="__call__"))
-        if self.module.config.output == "mixed" or self.module.config.embed_above:
-            raise ValueError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
-                             "network.embed_above; leave it at 0")
         below = lax.stop_gradient(self.module.apply(self.params, x, 0.0, layer, method="encode"))
         out = apply(below, rate, layer, method="pair")
         return self._loss(x, out) if layer == 0 else jnp.mean((below - out) ** 2, axis=-1)

@@ -48,7 +48,7 @@ def _labels(path: Path, on: str) -> pd.DataFrame:
     file = path / "labels.csv" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(f"{path} has no labels.csv; give a finished run's folder or a CSV")
-    table = pd.read_csv(file, dtype={on: str})  # ids such as 0012 keep their zeros
+    table = pd.read_csv(file, dtype={on: str}, keep_default_na=False)  # ids such as 0012 or NA stay as they are
     for column in (on, "cluster"):
         if column not in table:
             raise ValueError(f"{file} has no column {column!r}; it has {', '.join(table.columns)}")

@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from dec.methods.base import View, labels_of
@@ -30,11 +29,12 @@ def test_what_new_rows_join():
 
 
 def test_a_row_at_the_border_is_no_bridge():
-    codes = jnp.array([0, 0.1, 0.2, 0.4, 0.6, 0.7, 0.8], jnp.float32)[:, None]  # 0.4 is near both, but is no core row
-    method = ae_dbscan(eps=0.21, min_samples=3)
-    head = method.init(jax.random.key(0), View(codes, jnp.ones(7)), 3)
-    core = np.asarray(head.state[2])
-    assert labels_of(method.assign(head, codes)).max() == (0 if core[3] else 1)
+    codes = jnp.array([0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.65, 0.7, 0.75, 0.8])[:, None]  # 0.4 is near two groups
+    method = ae_dbscan(eps=0.21, min_samples=4)
+    head = method.init(jax.random.key(0), View(codes, jnp.ones(11)), 3)
+    assert not head.state[2][5]  # three rows within eps of it: no core row
+    found = list(map(int, labels_of(method.assign(head, codes))))
+    assert set(found[:5]) != set(found[6:]) and {*found[:5]} | {*found[6:]} == {0, 1} and found[5] in (0, 1)
 
 
 def test_the_default_radius_has_neighbours_for_nine_of_ten_rows():

@@ -84,7 +84,7 @@ def test_a_mixed_network_learns_its_variances_and_embeds_wide_categories():
     np.testing.assert_array_equal(np.flatnonzero(gradient["log_variance"]), [0, 1])  # the Gaussian columns, no others
     assert float(jnp.abs(gradient["embedding_3"]["kernel"]).sum()) > 0
     with pytest.raises(ValueError, match="layerwise_epochs"):
-        net.denoising(x, jax.random.key(0), 0.1, layer=0)
+        config.Model(network=network, scaling="none", pretraining=config.Pretraining(layerwise_epochs=1))
 
 
 def test_what_a_mixed_output_asks_for():
