@@ -69,8 +69,8 @@ def test_the_help_of_a_method_shows_each_option_with_default_and_source(method):
     assert f"{method} ({options.source_of(METHODS[method])}):" in text
     for name, _, default, about in options.options_of(METHODS[method]):
         assert about, name
-        start = text.index(f"--{name}")
-        assert f"[{default}]" in text[start:start + 600]
+        start = text.index(f"--{name.replace('_', '-')}")
+        assert f"[{'none' if default is None else default}]" in text[start:start + 600]
     for dotted, _, default, about in options.leaves(config.Run()):
         flag = dotted.removeprefix("model.").replace("_", "-")
         assert f"--{flag} V ..." in text, flag
@@ -127,7 +127,7 @@ def place(tmp_path_factory, quick_compilation):
 BAD = [  # the command line, and what its one line must name
     ("trian", "Unknown command 'trian'", "'train'"),
     ("--hepl", "Unknown command '--hepl'", ""),
-    ("train", "name a method", "kmeans, ae+kmeans, dec, idec"),
+    ("train", "name a method", "kmeans, ae+kmeans, ae+dbscan, ae+hdbscan, dec, idec"),
     ("train ide", "Unknown method 'ide'", "Did you mean 'idec'?"),
     ("train --data digits idec", "'idec' must come first", "dec train idec"),
     ("train dec idec", "Unexpected 'idec'", "--help"),

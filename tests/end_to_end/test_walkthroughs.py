@@ -25,7 +25,7 @@ def train(tmp_path, monkeypatch, data, *words):
     return labels, [record for record in history if record["phase"] == "pretrain"]
 
 
-@pytest.mark.parametrize("preset", ["phones", "phones-mixed"])
+@pytest.mark.parametrize("preset", ["phones", pytest.param("phones-mixed", marks=pytest.mark.slow)])
 def test_phones(tmp_path, monkeypatch, preset):
     labels, history = train(tmp_path, monkeypatch, "phones", "ae+kmeans", "--preset", preset, "--pretraining.epochs",
                             "40", "--restarts", "2")
