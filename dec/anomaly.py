@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from dec.data.base import sample_rows
 from dec.shallow.distances import squared_distances
-from dec.training.engine import place, sweep
-from dec.training.rows import reading
+from dec.training.engine import sweep
 
 SAMPLE = 10_000  # rows that say what is usual
 
@@ -34,12 +34,12 @@ def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
       labels: [n] theirs; -1 (noise) is left out.
     """
     if len(labels) > SAMPLE:
-        rows = np.sort(np.random.default_rng(0).choice(len(labels), SAMPLE, replace=False))
+        rows = sample_rows(len(labels), SAMPLE)
         x, labels = x[rows], labels[rows]
     codes = fit.encode(x)
     clusters = np.unique(labels[labels >= 0])
     centers = np.stack([codes[labels == j].mean(axis=0) for j in clusters] if len(clusters) else [codes.mean(axis=0)])
-    distance, error = _measure(fit, x, centers)
+    distance, error = fit.over_rows(x, _measure, centers)
     return Usual(centers, float(np.median(distance)), float(np.median(error)), float(error.min()))
 
 
@@ -50,22 +50,15 @@ def anomaly(fit: Any, usual: Usual, x: Any) -> Float[np.ndarray, " n"]:
 
     A part whose median is the least there is (no network, or rows equal to their centers) is left out.
     """
-    distance, error = _measure(fit, x, usual.centers)
+    distance, error = fit.over_rows(x, _measure, usual.centers)
     scales = ((distance, usual.distance), (error - usual.least, usual.error - usual.least))
     parts = [part / scale for part, scale in scales if scale > 0]
     return np.mean(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
 
 
-def _measure(fit: Any, x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each row's code to the nearest center, and its reconstruction loss (0 without a network)."""
-    net = None if fit.nets is None else jax.tree.map(lambda a: jnp.asarray(a[fit.chosen]), fit.nets)
-    data = place(x, fit.scaling, fit.model.stream_above)
-    with reading(data.x):
-        return jax.tree.map(np.asarray, _sweep(data, net, jnp.asarray(centers)))
-
-
 @jax.jit
-def _sweep(data, net, centers):
+def _measure(data, net, centers):
+    """Distance of each row's code to the nearest center, and its reconstruction loss (0 without a network)."""
     def chunk(x, weight):
         codes = x if net is None else net.encode(x)
         error = jnp.zeros(len(x)) if net is None else net.reconstruction(x, codes)

@@ -223,6 +223,12 @@ def evaluate(argv: list[str]) -> int:
     return 0
 
 
+def spare(args: argparse.Namespace) -> None:
+    """Refuse to replace the file of --out that is there, unless --force allows it."""
+    if args.out and args.out.exists() and not args.force:
+        raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
+
+
 def predict(argv: list[str]) -> int:
     """dec predict RUN DATA ..."""
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
@@ -231,8 +237,7 @@ def predict(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    if args.out.exists() and not args.force:
-        raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
+    spare(args)
     from dec import runs
 
     table, source = runs.predict(args.run, args.data)
@@ -251,8 +256,7 @@ def crosstab(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="a CSV to write as well")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    if args.out and args.out.exists() and not args.force:
-        raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
+    spare(args)
     from dec.report.crosstab import crosstab
 
     counts, text = crosstab(*args.runs, args.on)

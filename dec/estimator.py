@@ -22,8 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dec import config, methods, saved
 from dec.anomaly import anomaly, fit_usual
 from dec.data.stream import ParquetRows
-from dec.methods.base import Method
-from dec.metrics import NOISE
+from dec.methods.base import Method, labels_of
 from dec.networks.autoencoder import build, parameter_table
 from dec.training.checkpoint import Checkpoint
 from dec.training.fit import Fit, fit
@@ -276,9 +275,9 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
-        q = self.predict_proba(X)
-        noise = self.fit_.method.noise & (q.max(axis=1) == 0)
-        return np.where(noise, NOISE, q.argmax(axis=1)).astype(np.int32)
+        fitted = self._fitted()
+        with self._device():
+            return np.asarray(labels_of(fitted.log_assign(self._validate(X, reset=False))))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How usual each row is, [n]; as in scikit-learn, the lower, the more abnormal.

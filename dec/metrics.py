@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from dec.data.base import sample_rows
+
 NOISE = -1
 SILHOUETTE_ROWS = 10_000
 MOST_VALUES = 2**28  # a gigabyte of float32
@@ -131,7 +133,7 @@ def internal(
     kept = np.flatnonzero(labels != NOISE)
     rows = kept
     if len(kept) > SILHOUETTE_ROWS:
-        rows = kept[np.sort(np.random.default_rng(0).choice(len(kept), SILHOUETTE_ROWS, replace=False))]
+        rows = kept[sample_rows(len(kept), SILHOUETTE_ROWS)]
     every = kept if not issparse(x) and len(kept) * x.shape[1] <= MOST_VALUES else rows
 
     def measure(score: Callable[..., float], rows: np.ndarray) -> float | None:

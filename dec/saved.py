@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dec import config, methods
 from dec.anomaly import Usual
-from dec.data.features import FILE, TRANSFORMERS, load_features, save_features
+from dec.data.features import FILE, TRANSFORMERS, load_features, pack_features
 from dec.data.scaling import Scaling
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Net, build
@@ -47,7 +47,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
             raise ValueError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
                              f"must be one of {names} and an estimator")
         _save(model[-1], path)
-        save_features(model[0], path)
+        write(path / FILE, pack_features(model[0]))
     else:
         _save(model, path)
         (path / FILE).unlink(missing_ok=True)

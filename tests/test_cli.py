@@ -1,7 +1,5 @@
 """The command line: its help, its listings, and one clear line for everything it cannot do."""
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
@@ -9,23 +7,12 @@ import time
 
 import numpy as np
 import pytest
+from command_line import run as dec
 
 from dec import cli, config, options
 from dec.data import available
 from dec.methods import METHODS
 from dec.presets import PRESETS
-
-
-def dec(*words):
-    """The exit status, stdout and stderr of a command line."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            status = cli.main([str(word) for word in words])
-        except SystemExit as end:  # argparse after --help
-            status = end.code
-    return status, out.getvalue(), err.getvalue()
-
 
 # Help and listings.
 

@@ -1,8 +1,6 @@
 """Run folders: what is in them, replaying, sweeps and tables that resume, and a model used again."""
 
-import contextlib
 import csv
-import io
 import json
 import shlex
 import shutil
@@ -10,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from command_line import run as dec
 
 from dec import cli, config, folders, options, runs
 from dec.data import load
@@ -17,14 +16,6 @@ from dec.data import load
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "
                    "--limit 300 --quiet")
 KMEANS = shlex.split("--limit 60 --n-clusters 10 --restarts 2 --seeds 3 --quiet")  # compiled once for all tests
-
-
-def dec(*words):
-    """The exit status, stdout and stderr of a command line."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = cli.main([str(word) for word in words])
-    return status, out.getvalue(), err.getvalue()
 
 
 def rows(path):

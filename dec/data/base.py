@@ -69,7 +69,7 @@ class Dataset:
             raise ValueError(f"limit={limit} leaves no rows; give at least 1, or None for all {n}")
         if limit is None or limit >= n:
             return self
-        rows = np.sort(np.random.default_rng(seed).choice(n, limit, replace=False))
+        rows = sample_rows(n, limit, seed)
         return self.take(rows, f"{self.source}; a uniform sample of {limit} of them (seed {seed})")
 
     def take(self, rows: np.ndarray, source: str) -> Dataset:
@@ -79,6 +79,11 @@ class Dataset:
                        ids=None if self.ids is None else self.ids.iloc[rows],
                        kept=None if self.kept is None else self.kept.iloc[rows],
                        rows=rows if self.rows is None else self.rows[rows])
+
+
+def sample_rows(n: int, size: int, seed: int = 0) -> np.ndarray:
+    """The ascending numbers [size] of a uniform sample of n rows without replacement; the same for the same seed."""
+    return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
 
 
 def data_dir() -> Path | None:

@@ -19,7 +19,6 @@ from dec.data.image import ImageFeatures
 from dec.data.sequence import SequenceWindows
 from dec.data.table import TableFeatures
 from dec.data.text import TextFeatures
-from dec.training.checkpoint import write
 
 TRANSFORMERS: dict[str, type[BaseEstimator]] = {
     "table": TableFeatures, "text": TextFeatures, "image": ImageFeatures, "sequence": SequenceWindows,
@@ -48,9 +47,9 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> BaseEstimato
         raise ValueError(f"{name}: {error}") from error
 
 
-def save_features(features: BaseEstimator, folder: Path) -> None:
-    """Write a fitted transformer into a model's folder."""
-    write(folder / FILE, skops.io.dumps(features, compression=zipfile.ZIP_DEFLATED))
+def pack_features(features: BaseEstimator) -> bytes:
+    """A fitted transformer as the content of `FILE`."""
+    return skops.io.dumps(features, compression=zipfile.ZIP_DEFLATED)
 
 
 def load_features(folder: Path) -> BaseEstimator | None:

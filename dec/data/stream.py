@@ -42,6 +42,11 @@ class Subset:
         return math.ceil(nbytes(self._x) * len(self._rows) / self._x.shape[0])
 
 
+def parquet_files(path: Path) -> list[Path]:
+    """The file itself, or the Parquet files in a folder by their names, without hidden ones."""
+    return sorted(f for f in path.glob("*.parquet") if f.name[0] not in "._") if path.is_dir() else [path]
+
+
 class ParquetRows:
     """The rows [n, d] of Parquet files with numeric columns of one type, in the order of the files' names.
 
@@ -62,8 +67,7 @@ class ParquetRows:
         from pyarrow import parquet
 
         path = Path(path)
-        files = sorted(f for f in path.glob("*.parquet") if f.name[0] not in "._") if path.is_dir() else [path]
-        self.files = files
+        self.files = files = parquet_files(path)
         if not files or not files[0].is_file():
             raise FileNotFoundError(f"{path} is neither a Parquet file nor a folder with .parquet files")
         self._groups: list[tuple[Any, int]] = []  # (open file, its row group)

@@ -19,7 +19,7 @@ import pandas as pd
 from dec.config import Features, unknown
 from dec.data.base import Dataset, check_rows, encode_labels
 from dec.data.columns import infer_kind, is_missing
-from dec.data.stream import ParquetRows, nbytes
+from dec.data.stream import ParquetRows, nbytes, parquet_files
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = {".parquet", *(suffix + gz for suffix in (*SEPARATORS, ".jsonl") for gz in ("", ".gz"))}
@@ -100,13 +100,12 @@ def streamed_table(path: Path, name: str, where: str, features: Features, labels
     """
     from pyarrow import parquet
 
-    file = next(iter(sorted(path.glob("*.parquet"))), path)
     try:
-        columns = parquet.read_schema(file).names
+        columns = parquet.read_schema(parquet_files(path)[0]).names
         if not labels:
             features = _absent_left_out(features, pd.DataFrame(columns=columns))
         rows = ParquetRows(path, _inputs(columns, where, features))
-    except (OSError, ValueError):  # another kind of table, or a damaged one: the reader of tables says what is wrong
+    except (OSError, ValueError, IndexError):  # another kind of table, or a damaged one: its reader says what is wrong
         return None
     if nbytes(rows) <= LARGE:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,16 +65,21 @@ class Fit:
 
     def encode(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n c"]:
         """Codes of rows by the network at position `seed` (default: the chosen one)."""
-        data = place(x, self.scaling, self.model.stream_above)
-        with reading(data.x):
-            return np.asarray(data[:] if self.nets is None else pretrained.encode(data, self._one(self.nets, seed)))
+        return self.over_rows(x, lambda data, net: data[:] if net is None else pretrained.encode(data, net), seed=seed)
 
     def log_assign(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n k"]:
         """Log soft assignments of rows."""
-        data = place(x, self.scaling, self.model.stream_above)
+        return self.over_rows(x, partial(_assign, self.method), self._one(self.heads, seed), seed=seed)
+
+    def over_rows(self, x: Rows, program: Callable[..., PyTree], *args: PyTree, seed: int | None = None) -> PyTree:
+        """program(data, net, *args) on rows placed as they were in training, as NumPy arrays.
+
+        net is that at position `seed` (default: the chosen one), None for a method on the input.
+        """
         net = None if self.nets is None else self._one(self.nets, seed)
+        data = place(x, self.scaling, self.model.stream_above)
         with reading(data.x):
-            return np.asarray(_assign(self.method, data, net, self._one(self.heads, seed)))
+            return jax.tree.map(np.asarray, program(data, net, *args))
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
         """Reconstructions from codes, on the scale of the data."""

@@ -87,7 +87,7 @@ class Refine:
         self, data: Data, extra: None, key: Key[Array, ""], state: State, index: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
         """Refresh; stop if hardly a row changed its cluster; else train up to the next refresh."""
-        (tx, rate), every, keep = self._optimizer(), self.refresh_every, self.rows <= KEPT_ROWS
+        (tx, rate), every = self._optimizer(), self.refresh_every
         labels, rows, stats = self._refresh(data, state)
         change = jnp.mean(labels != state.memory)
         converged = (index > 0) & (change < self.config.tolerance)
@@ -103,7 +103,7 @@ class Refine:
             weight = valid.astype(jnp.float32)
             batch = Batch(
                 x=x,
-                rows=jax.tree.map(lambda a: a[at], rows) if keep else self._assigned(state, x, weight)[1],
+                rows=jax.tree.map(lambda a: a[at], rows) if self._keeps else self._assigned(state, x, weight)[1],
                 stats=stats,
                 weight=weight,
                 key=jax.random.fold_in(key, ~i.astype(jnp.uint32)),  # apart from the epochs' keys
@@ -133,6 +133,11 @@ class Refine:
         taken = jnp.where(converged, first, last)
         return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), taken), record
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether what a refresh says of each row is kept."""
+        return self.rows <= KEPT_ROWS
+
     def _codes(self, net: PyTree, x: Float[Array, "c d"]) -> Float[Array, "c e"]:
         return x if self.method.on == "input" else net.encode(x)
 
@@ -149,7 +154,7 @@ class Refine:
         """Labels of all rows, what the refresh says of each where that is kept, and its sums over them."""
         def chunk(x, weight):
             labels, rows, stats = self._assigned(state, x, weight)
-            return (labels, rows if self.rows <= KEPT_ROWS else ()), stats
+            return (labels, rows if self._keeps else ()), stats
 
         (labels, rows), stats = sweep(chunk, data)
         return labels, rows, stats

@@ -1,29 +1,19 @@
 """Every kind of raw data from its file to clusters, and back through `predict` to the same clusters."""
 
-import contextlib
-import io
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from command_line import run
 from PIL import Image
 
 import dec
-from dec import cli
 from dec.data import tabular
 
 TINY = ["--hidden", "16", "--code-size", "2", "--pretraining.epochs", "30", "--batch-size", "32", "--quiet"]
 N = 60
 GROUP = np.arange(N) % 2
-
-
-def run(*words):
-    """The exit status, stdout and stderr of a command line."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = cli.main([str(word) for word in words])
-    return status, out.getvalue(), err.getvalue()
 
 
 def texts():

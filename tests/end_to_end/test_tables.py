@@ -1,24 +1,14 @@
 """A table from its file to the clusters of new rows: the walk that a person with a CSV takes."""
 
-import contextlib
-import io
 
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import run
 
 import dec
-from dec import cli
 
 TINY = ["--hidden", "16", "--code-size", "3", "--pretraining.epochs", "40", "--batch-size", "64", "--quiet"]
-
-
-def run(*words):
-    """The exit status, stdout and stderr of a command line."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = cli.main([str(word) for word in words])
-    return status, out.getvalue(), err.getvalue()
 
 
 def shop(n: int, seed: int) -> pd.DataFrame:

@@ -1,14 +1,11 @@
 """Short versions of the walk-throughs on real data: the phones table and the film reviews."""
 
-import contextlib
-import io
 import json
 import os
 
 import pandas as pd
 import pytest
-
-from dec import cli
+from command_line import run
 
 pytestmark = pytest.mark.data
 
@@ -17,9 +14,8 @@ def train(tmp_path, monkeypatch, data, *words):
     if not os.path.isdir(os.path.join(os.environ.get("DEC_DATA", ""), data)):
         pytest.skip(f"{data} is not under DEC_DATA={os.environ.get('DEC_DATA')!r}")
     monkeypatch.setenv("DEC_CACHE", str(tmp_path / "cache"))
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as err:
-        status = cli.main(["train", *words, "--quiet", "--out", str(tmp_path / "run")])
-    assert status == 0, err.getvalue()
+    status, _, err = run("train", *words, "--quiet", "--out", tmp_path / "run")
+    assert status == 0, err
     history = [json.loads(line) for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()]
     labels = pd.read_csv(tmp_path / "run" / "labels.csv")
     return labels, [record for record in history if record["phase"] == "pretrain"]
