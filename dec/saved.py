@@ -134,10 +134,10 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
 
     labels = arrays["labels"]
     scaling = Scaling(arrays["scaling/shift"], arrays["scaling/scale"])
+    nets = _net(arrays, model, about["n_features_in"])
     loaded.fit_ = Fit(
-        method=loaded._method(), k=loaded.n_clusters, model=model, scaling=scaling,
-        nets=_net(arrays, model, about["n_features_in"]),
-        heads=_head(arrays, loaded._method(), loaded.n_clusters, arrays["codes"].shape[1]),
+        method=loaded._method(), k=loaded.n_clusters, model=model, scaling=scaling, nets=nets,
+        heads=_head(arrays, loaded._method(), nets, loaded.n_clusters, arrays["codes"].shape[1]),
         labels=labels[None], runs=about["runs"], chosen=0, history=[], seconds=about["seconds"],
     )
     loaded.labels_, loaded.codes_, loaded.all_labels_ = labels, arrays["codes"], arrays["all_labels"]
@@ -159,10 +159,13 @@ def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int) -> N
     return Net(params, build(model.network, features, model.dtype)) if params else None
 
 
-def _head(arrays: dict[str, np.ndarray], method: Method, k: int, width: int) -> Any:
+def _head(arrays: dict[str, np.ndarray], method: Method, nets: Net | None, k: int, width: int) -> Any:
     """The saved leaves in the structure of the method's own head."""
-    view = View(jax.ShapeDtypeStruct((2 * k, width), jnp.float32), jax.ShapeDtypeStruct((2 * k,), jnp.float32))
-    like = jax.eval_shape(lambda key, view: method.init(key, view, k), jax.random.key(0), view)
+    def start(key: jax.Array) -> Any:
+        net = jax.tree.map(lambda array: jnp.asarray(array[0]), nets)
+        return method.init(key, net, View(lambda net: jnp.zeros((2 * k, width)), jnp.ones(2 * k)), k)
+
+    like = jax.eval_shape(start, jax.random.key(0))
     count = len(jax.tree.leaves(like))
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[f"head/{i}"][None] for i in range(count)])
 

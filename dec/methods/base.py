@@ -31,16 +31,17 @@ class Clock(NamedTuple):
 
 
 class View(NamedTuple):
-    """The rows a method starts from."""
+    """The rows that clusters are started from: all of them, or a fixed uniform sample of many."""
 
-    codes: Float[Array, "m d"]
+    encode: Callable[[PyTree], Float[Array, "m d"]]  # net -> their codes; the scaled rows where net is None
     weight: Float[Array, " m"]  # 0 for padding
 
 
 class Batch(NamedTuple):
     """One step's rows, scaled."""
 
-    x: Float[Array, "b ..."]
+    x: Float[Array, "b ..."]  # augmented where that is asked for
+    clean: Float[Array, "b ..."]  # as they are
     rows: PyTree  # these rows of what the last refresh computed for all rows
     stats: PyTree  # what the last refresh summed over all rows
     weight: Float[Array, " b"]  # 0 for padding
@@ -50,12 +51,18 @@ class Batch(NamedTuple):
 class Method(NamedTuple):
     """A deep clustering method; see `dec/methods/idec.py` for a whole one.
 
-    init: (key, view, k) -> Head, the initial clusters in the pretrained codes.
+    init: (key, net, view, k) -> Head, the initial clusters in the codes of the pretrained net.
     assign: (head, codes [n, d]) -> log_q [n, k], log soft assignments; -1e30 stands for a cluster that is out.
     loss: (net, head, batch, clock) -> {term: [b] or []}; the engine averages over rows and sums the terms. None for a
       method that ends with `init`.
     refresh: (head, codes [c, d], weight [c]) -> (rows [c, ...], stats), every `refresh_every` steps over all the data:
       rows are concatenated over chunks, stats are added; both reach `loss` in its batch.
+    update: (head, codes [b, d], batch) -> the head's new state, without gradients, after each step; the codes are those
+      of the clean rows by the network after that step.
+    between: (key, net, head, view, clock) -> (net, head), every `every` epochs, before a refresh; the head's moments in
+      the optimizer then start anew. Such a method runs to its last step, however few labels change.
+    centers: (head) -> [k, d], for people to look at, where the head's params are not just these.
+    posterior: whether it asks for net.posterior, the mean and the log variance of a code.
     on: what is clustered: the codes of a pretrained network, or the scaled input itself (no network is trained).
     noise: whether a row may belong to no cluster; all its log_q are then -1e30, and its label is -1.
     """
@@ -64,6 +71,11 @@ class Method(NamedTuple):
     assign: Callable[..., Float[Array, "n k"]]
     loss: Callable[..., dict[str, Array]] | None = None
     refresh: Callable[..., tuple[PyTree, PyTree]] | None = None
+    update: Callable[..., PyTree] | None = None
+    between: Callable[..., tuple[PyTree, Head]] | None = None
+    every: int = 0
+    centers: Callable[[Head], Float[Array, "k d"]] | None = None
+    posterior: bool = False
     on: Literal["codes", "input"] = "codes"
     noise: bool = False
 
@@ -72,5 +84,3 @@ def labels_of(log_q: Float[Array, "n k"]) -> Int[Array, " n"]:
     """The most probable cluster of each row, int32; -1 where every cluster is out."""
     label = jnp.argmax(log_q, axis=-1).astype(jnp.int32)
     return jnp.where(log_q.max(axis=-1) <= OUT / 2, -1, label)  # a diverged row, NaN, is not noise
-
-

@@ -27,8 +27,8 @@ def dec(alpha: float = 1.0, target: Literal["dataset", "batch"] = "dataset") -> 
     if alpha <= 0:
         raise ValueError(f"alpha={alpha} must be above 0")
 
-    def init(key, view, k):
-        return Head(params=kmeans(key, view.codes, view.weight, k).centers)
+    def init(key, net, view, k):
+        return Head(params=kmeans(key, view.encode(net), view.weight, k).centers)
 
     def assign(head, codes):
         return log_assignment(codes, head.params, alpha)

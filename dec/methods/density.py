@@ -84,11 +84,12 @@ def _density(cluster: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, float
         labels[used] = np.where((found >= 0) & (rank[found] < k), rank[found], -1)
         return labels, joined, np.float32(min(radius, np.finfo(np.float32).max))
 
-    def init(key, view, k):
-        rows = jnp.arange(len(view.codes))
+    def init(key, net, view, k):
+        codes = view.encode(net)
+        rows = jnp.arange(len(codes))
         if len(rows) > MOST:
             rows = jnp.sort(jax.random.choice(key, rows, (MOST,), replace=False))
-        codes, m = view.codes[rows], min(len(rows), MOST)
+        codes, m = codes[rows], min(len(rows), MOST)
         shapes = (jax.ShapeDtypeStruct((m,), jnp.int32), jax.ShapeDtypeStruct((m,), bool),
                   jax.ShapeDtypeStruct((), jnp.float32))
         labels, joined, radius = jax.pure_callback(lambda codes, weight: on_host(codes, weight, k), shapes, codes,

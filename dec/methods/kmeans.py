@@ -35,8 +35,8 @@ def ae_kmeans(restarts: int = 20) -> Method:
     if restarts < 1:
         raise ValueError(f"restarts={restarts} must be at least 1")
 
-    def init(key, view, k):
-        return Head(params=lloyd(key, view.codes, view.weight, k, restarts=restarts).centers)
+    def init(key, net, view, k):
+        return Head(params=lloyd(key, view.encode(net), view.weight, k, restarts=restarts).centers)
 
     def assign(head, codes):
         nearest = jnp.argmin(squared_distances(codes, head.params), axis=-1)

@@ -87,9 +87,10 @@ class Fit:
         return np.asarray(self.scaling.invert(np.asarray(out)))
 
     def centers(self) -> Float[np.ndarray, "k c"] | None:
-        """Cluster centers among the codes, where they are all that the head has; else None."""
-        params = self._one(self.heads, None).params
-        return None if not hasattr(params, "shape") else np.asarray(params)
+        """Cluster centers among the codes, of the methods that have some; else None."""
+        head = self._one(self.heads, None)
+        centers = self.method.centers(head) if self.method.centers else head.params
+        return np.asarray(centers) if hasattr(centers, "shape") else None
 
     def only(self, seed: int) -> Fit:
         """This fit with one seed's network and clusters, as NumPy arrays."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
@@ -65,36 +66,36 @@ class Refine:
         return transform(self.config.optimizer, self.steps_per_epoch, self.config.steps)
 
     def start(self, data: Data, key: Key[Array, ""], net: PyTree) -> State:
-        """The initial clusters in the pretrained codes of all rows, or of a uniform sample of many; for one seed."""
-        width = math.prod(data.x.shape[1:]) if self.method.on == "input" else 1
-        most = min(START_ROWS, START_VALUES // width)
-        sample = None
-        if self.rows > most:
-            sample = jnp.sort(permute(jax.random.fold_in(key, self.rows), jnp.arange(most), self.rows))
-        codes, _ = sweep(lambda x, weight: (self._codes(net, x), ()), data, sample)
-        head = self.method.init(key, View(codes, jnp.ones(len(codes))), self.k)
+        """The initial clusters in the pretrained codes; for one seed."""
+        head = self.method.init(key, net, self._view(data, key), self.k)
         optimizer = self._optimizer()[0].init(Trained(net, head.params))
         state = State(net, head, optimizer, (), jnp.int32(RUNNING), jnp.int32(0))
-        if self.method.loss is None:
-            labels = jnp.zeros(self.rows, jnp.int32)  # there is no later change to compare them with
-        elif sample is None:
-            labels = labels_of(self.method.assign(head, codes))
-        else:
-            labels = self.labels(data, state)
+        # Without a loss there is no later change to compare labels with.
+        labels = self.labels(data, state) if self.method.loss else jnp.zeros(self.rows, jnp.int32)
         return state._replace(memory=labels)
+
+    def _view(self, data: Data, key: Key[Array, ""]) -> View:
+        """All rows, or a uniform sample of many."""
+        width = math.prod(data.x.shape[1:]) if self.method.on == "input" else 1
+        most, sample = min(START_ROWS, START_VALUES // width), None
+        if self.rows > most:
+            sample = jnp.sort(permute(jax.random.fold_in(key, self.rows), jnp.arange(most), self.rows))
+        return View(lambda net: sweep(lambda x, weight: (self._codes(net, x), ()), data, sample)[0],
+                    jnp.ones(min(self.rows, most)))
 
     def period(
         self, data: Data, extra: None, key: Key[Array, ""], state: State, index: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
         """Refresh; stop if hardly a row changed its cluster; else train up to the next refresh."""
         (tx, rate), every = self._optimizer(), self.refresh_every
+        if self.method.between:
+            state = self._between(data, key, state, index)
         labels, rows, stats = self._refresh(data, state)
         change = jnp.mean(labels != state.memory)
-        converged = (index > 0) & (change < self.config.tolerance)
+        converged = (index > 0) & (change < self.config.tolerance) & (self.method.between is None)
 
-        def objective(trained: Trained, batch: Batch, clock: Clock):
-            head = Head(trained.params, state.head.state)
-            terms = self.method.loss(trained.net, head, batch, clock)
+        def objective(trained: Trained, of_head: PyTree, batch: Batch, clock: Clock):
+            terms = self.method.loss(trained.net, Head(trained.params, of_head), batch, clock)
             terms = {name: weighted_mean(term, batch.weight) for name, term in terms.items()}
             return sum(terms.values()), terms
 
@@ -103,25 +104,31 @@ class Refine:
             weight = valid.astype(jnp.float32)
             batch = Batch(
                 x=x,
+                clean=x,
                 rows=jax.tree.map(lambda a: a[at], rows) if self._keeps else self._assigned(state, x, weight)[1],
                 stats=stats,
                 weight=weight,
                 key=jax.random.fold_in(key, ~i.astype(jnp.uint32)),  # apart from the epochs' keys
             )
-            return batch, Clock(i, i / self.steps_per_epoch, i / self.config.steps)
+            return batch, self._clock(i)
 
         first = index * every
         last = jnp.minimum(first + every, self.config.steps)
         trained = Trained(state.net, state.head.params)
-        moves = self._free(touched(objective, trained, *jax.eval_shape(draw, first)))
+        moves = self._free(touched(objective, trained, state.head.state, *jax.eval_shape(draw, first)))
 
         def step(i, carry):
-            trained, optimizer = carry
-            (loss, terms), gradient = jax.value_and_grad(objective, has_aux=True)(trained, *draw(i))
-            return descend(tx, gradient, optimizer, trained, moves), {"loss": loss, **terms}
+            trained, of_head, optimizer = carry
+            batch, clock = draw(i)
+            (loss, terms), gradient = jax.value_and_grad(objective, has_aux=True)(trained, of_head, batch, clock)
+            trained, optimizer = descend(tx, gradient, optimizer, trained, moves)
+            if self.method.update:
+                codes = self._codes(trained.net, batch.clean)
+                of_head = self.method.update(Head(trained.params, of_head), codes, batch)
+            return (trained, of_head, optimizer), {"loss": loss, **terms}
 
-        carry, record = steps(step, (trained, state.optimizer), first, last, converged)
-        trained, optimizer = carry
+        carry, record = steps(step, (trained, state.head.state, state.optimizer), first, last, converged)
+        trained, of_head, optimizer = carry
         status = jnp.where(converged, CONVERGED, jnp.where(jnp.isfinite(record["loss"]), RUNNING, NOT_FINITE))
         sizes = jnp.bincount(jnp.where(labels < 0, self.k, labels), length=self.k)  # noise is left out
         record |= {
@@ -129,9 +136,31 @@ class Refine:
             "occupied": jnp.sum(sizes > 0),
             "learning_rate": rate(first),
         }
-        head = Head(trained.params, state.head.state)
+        head = Head(trained.params, of_head)
         taken = jnp.where(converged, first, last)
         return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), taken), record
+
+    def _between(self, data: Data, key: Key[Array, ""], state: State, index: Int[Array, ""]) -> State:
+        """The method's change of network and head, in the periods that begin a new run of `every` epochs."""
+        first, every = index * self.refresh_every, self.method.every * self.steps_per_epoch
+        due = (index > 0) & (first // every > (first - self.refresh_every) // every)  # the same for all seeds
+        tx = self._optimizer()[0]
+
+        def change(state: State) -> State:
+            own = jax.random.fold_in(key, ~first.astype(jnp.uint32))
+            net, head = self.method.between(own, state.net, state.head, self._view(data, key), self._clock(first))
+            trained = Trained(net, head.params)
+            of_head = Trained(jax.tree.map(lambda _: False, net), jax.tree.map(lambda _: True, head.params))
+            anew = optax.tree_utils.tree_map_params(
+                tx, lambda _, anew: anew, state.optimizer, of_head, transform_non_params=lambda _: False)
+            optimizer = jax.tree.map(lambda new, old, anew: new if anew else old, tx.init(trained), state.optimizer,
+                                     anew)
+            return state._replace(net=net, head=head, optimizer=optimizer)
+
+        return lax.cond(due, change, lambda state: state, state)
+
+    def _clock(self, step: Int[Array, ""]) -> Clock:
+        return Clock(step, step / self.steps_per_epoch, step / self.config.steps)
 
     @property
     def _keeps(self) -> bool:

@@ -31,12 +31,12 @@ def x():
 def started(name, net, x):
     method = make(name)
     codes = net.encode(x) if method.on == "codes" else x
-    return method, codes, method.init(jax.random.key(0), View(codes, jnp.ones(N)), K)
+    return method, codes, method.init(jax.random.key(0), net, View(lambda net: codes, jnp.ones(N)), K)
 
 
 def batch_of(method, head, codes, x):
     rows, stats = method.refresh(head, codes, jnp.ones(N)) if method.refresh else ((), ())
-    return Batch(x, rows, stats, jnp.ones(N), jax.random.key(3))
+    return Batch(x, x, rows, stats, jnp.ones(N), jax.random.key(3))
 
 
 CLOCK = Clock(jnp.int32(5), jnp.float32(0.5), jnp.float32(0.1))
@@ -52,8 +52,9 @@ def test_start_is_finite_and_a_function_of_the_key(name, net, x):
 
 def test_rows_of_weight_zero_do_not_matter_at_the_start(name, net, x):
     method, codes, head = started(name, net, x)
-    padded = View(jnp.concatenate([codes, jnp.full((5, codes.shape[1]), 1e3)]), jnp.ones(N + 5).at[N:].set(0))
-    again = method.init(jax.random.key(0), padded, K)
+    more = jnp.concatenate([codes, jnp.full((5, codes.shape[1]), 1e3)])
+    padded = View(lambda net: more, jnp.ones(N + 5).at[N:].set(0))
+    again = method.init(jax.random.key(0), net, padded, K)
     found, other = (np.sort(method.assign(h, codes), axis=1) for h in (head, again))  # clusters may change places
     np.testing.assert_allclose(found, other, rtol=1e-4, atol=1e-5)
 

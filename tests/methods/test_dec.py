@@ -28,7 +28,7 @@ class Identity(NamedTuple):
 
 def a_batch(x, rows=(), stats=(), weight=None):
     weight = jnp.ones(len(x)) if weight is None else weight
-    return Batch(jnp.asarray(x, jnp.float32), rows, stats, weight, jax.random.key(0))
+    return Batch(*[jnp.asarray(x, jnp.float32)] * 2, rows, stats, weight, jax.random.key(0))
 
 
 # Two centers √3 apart. The first code lies on one: kernels 1 and 1/4. The second has kernels in the ratio 2 : 3.

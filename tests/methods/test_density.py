@@ -12,7 +12,7 @@ CODES = jnp.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 10, 10.1, 10.2, 10.3, 30], jnp.fl
 
 
 def labels(method, codes, k=3):
-    head = method.init(jax.random.key(0), View(CODES, jnp.ones(len(CODES))), k)
+    head = method.init(jax.random.key(0), None, View(lambda net: CODES, jnp.ones(len(CODES))), k)
     return list(map(int, labels_of(method.assign(head, codes))))
 
 
@@ -31,7 +31,7 @@ def test_what_new_rows_join():
 def test_a_row_at_the_border_is_no_bridge():
     codes = jnp.array([0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.65, 0.7, 0.75, 0.8])[:, None]  # 0.4 is near two groups
     method = ae_dbscan(eps=0.21, min_samples=4)
-    head = method.init(jax.random.key(0), View(codes, jnp.ones(11)), 3)
+    head = method.init(jax.random.key(0), None, View(lambda net: codes, jnp.ones(11)), 3)
     assert not head.state[2][5]  # three rows within eps of it: no core row
     found = list(map(int, labels_of(method.assign(head, codes))))
     assert set(found[:5]) != set(found[6:]) and {*found[:5]} | {*found[6:]} == {0, 1} and found[5] in (0, 1)
@@ -39,7 +39,7 @@ def test_a_row_at_the_border_is_no_bridge():
 
 def test_the_default_radius_has_neighbours_for_nine_of_ten_rows():
     codes = jax.random.normal(jax.random.key(1), (200, 2))
-    head = ae_dbscan().init(jax.random.key(0), View(codes, jnp.ones(200)), 2)
+    head = ae_dbscan().init(jax.random.key(0), None, View(lambda net: codes, jnp.ones(200)), 2)
     within = (jnp.linalg.norm(codes[:, None] - codes, axis=-1) <= head.state[3]).sum(axis=1)
     assert 0.85 <= float((within >= 5).mean()) <= 0.95
 

@@ -31,7 +31,7 @@ def test_terms_by_hand():
     p /= p.sum(1, keepdims=True)
     method = make("idec", {"gamma": 0.25})
     rows, stats = method.refresh(head, x, jnp.ones(2))
-    terms = method.loss(Halved(), head, Batch(x, rows, stats, jnp.ones(2), jax.random.key(0)), None)
+    terms = method.loss(Halved(), head, Batch(x, x, rows, stats, jnp.ones(2), jax.random.key(0)), None)
     assert terms.keys() == {"reconstruction", "clustering"}
     np.testing.assert_allclose(terms["reconstruction"], [0, 0.5], rtol=1e-6)
     np.testing.assert_allclose(terms["clustering"], 0.25 * (p * np.log(p / q)).sum(1), rtol=1e-4)
@@ -45,7 +45,8 @@ def gradient():
     shapes = jax.eval_shape(lambda key: Net.fresh(key, module), jax.random.key(1))
     net = jax.tree.map(lambda a: jnp.asarray(rng.normal(scale=0.5, size=a.shape), a.dtype), shapes)
     centers = jax.random.normal(jax.random.key(2), (3, 2))
-    batch = Batch(x, *make("dec").refresh(Head(centers), net.encode(x), jnp.ones(12)), jnp.ones(12), jax.random.key(3))
+    rows, stats = make("dec").refresh(Head(centers), net.encode(x), jnp.ones(12))
+    batch = Batch(x, x, rows, stats, jnp.ones(12), jax.random.key(3))
 
     def gradient(name, **options):
         def mean(net, centers):
@@ -86,7 +87,7 @@ def test_gamma_weighs_the_two(gradient):
 def test_alpha_and_target_are_decs():
     x, head = jax.random.normal(jax.random.key(0), (6, 2)), Head(jax.random.normal(jax.random.key(1), (3, 2)))
     options = {"alpha": 2.0, "target": "batch"}
-    batch = Batch(x, (), (), jnp.ones(6), jax.random.key(0))
+    batch = Batch(x, x, (), (), jnp.ones(6), jax.random.key(0))
     a = make("idec", {"gamma": 1.0, **options}).loss(Halved(), head, batch, None)["clustering"]
     b = make("dec", options).loss(Halved(), head, batch, None)["clustering"]
     np.testing.assert_array_equal(a, b)

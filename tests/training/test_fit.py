@@ -96,8 +96,8 @@ def poisoned(seed):
     bad = jax.random.key_data(seed_keys([seed], "start")[0])
     base = make("dec")
 
-    def init(key, view, k):
-        return Head(view.codes[:k], jnp.all(jax.random.key_data(key) == bad))
+    def init(key, net, view, k):
+        return Head(view.encode(net)[:k], jnp.all(jax.random.key_data(key) == bad))
 
     def loss(net, head, batch, clock):
         term = base.loss(net, head, batch, clock)["clustering"]

@@ -81,7 +81,7 @@ def test_the_interval_of_the_refresh():
 
 def test_of_many_rows_a_sample_starts_the_clusters(data, net, monkeypatch):
     monkeypatch.setattr(refine, "START_ROWS", 100)
-    method = make("dec")._replace(init=lambda key, view, k: Head(view.codes[:k], view.codes))
+    method = make("dec")._replace(init=lambda key, net, view, k: Head(view.encode(net)[:k], view.encode(net)))
     phase, samples = Refine(method, 4, 300, 64, Refinement()), []
     every = np.asarray(net.encode(data[:]))
     for key in seed_keys([3, 4], "start"):
