@@ -62,7 +62,8 @@ def engine(phase: str, x: Any, batch: int) -> tuple[Callable[[], float], Callabl
     nets = jax.vmap(lambda key: Net.fresh(key, module))(keys)
     if phase == "pretrain":
         optimizer = config.Optimizer(name="adam", learning_rate=RATE)
-        runs = stages(config.Pretraining(epochs=1000, optimizer=optimizer), len(LAYERS) - 1, n, batch)[0]
+        runs = stages(config.Model(network=network, batch_size=batch,
+                                   pretraining=config.Pretraining(epochs=1000, optimizer=optimizer)), n)[0]
         state, alone = jax.vmap(runs.start)(nets), None
     else:
         optimizer = config.Optimizer(name="adam", learning_rate=DEC_RATE)

@@ -22,6 +22,7 @@ _PUBLIC = {
     "Head": "dec.methods.base",
     "Network": "dec.config",
     "Pretraining": "dec.config",
+    "Augmentation": "dec.config",
     "Refinement": "dec.config",
     "Optimizer": "dec.config",
 }

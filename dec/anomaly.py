@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dec.data.base import sample_rows
+from dec.methods.base import Method
 from dec.shallow.distances import squared_distances
 from dec.training.engine import sweep
 
@@ -39,7 +41,7 @@ def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
     codes = fit.encode(x)
     clusters = np.unique(labels[labels >= 0])
     centers = np.stack([codes[labels == j].mean(axis=0) for j in clusters] if len(clusters) else [codes.mean(axis=0)])
-    distance, error = fit.over_rows(x, _measure, centers)
+    _, distance, error = _measured(fit, x, centers)
     return Usual(centers, float(np.median(distance)), float(np.median(error)), float(error.min()))
 
 
@@ -50,18 +52,28 @@ def anomaly(fit: Any, usual: Usual, x: Any) -> Float[np.ndarray, " n"]:
 
     A part whose median is the least there is (no network, or rows equal to their centers) is left out.
     """
-    distance, error = fit.over_rows(x, _measure, usual.centers)
+    return judge(fit, usual, x)[1]
+
+
+def judge(fit: Any, usual: Usual, x: Any) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
+    """The log soft assignments of rows and their `anomaly`, in one pass over them."""
+    log_q, distance, error = _measured(fit, x, usual.centers)
     scales = ((distance, usual.distance), (error - usual.least, usual.error - usual.least))
     parts = [part / scale for part, scale in scales if scale > 0]
-    return np.mean(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
+    return log_q, np.mean(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
 
 
-@jax.jit
-def _measure(data, net, centers):
-    """Distance of each row's code to the nearest center, and its reconstruction loss (0 without a network)."""
+def _measured(fit: Any, x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each row: log soft assignments, distance of its code to the nearest center, reconstruction loss."""
+    head = jax.tree.map(lambda stacked: stacked[fit.chosen], fit.heads)
+    return fit.over_rows(x, partial(_measure, fit.method), head, centers)
+
+
+@partial(jax.jit, static_argnames="method")
+def _measure(method: Method, data, net, head, centers):
     def chunk(x, weight):
         codes = x if net is None else net.encode(x)
         error = jnp.zeros(len(x)) if net is None else net.reconstruction(x, codes)
-        return (jnp.sqrt(squared_distances(codes, centers).min(axis=1)), error), ()
+        return (method.assign(head, codes), jnp.sqrt(squared_distances(codes, centers).min(axis=1)), error), ()
 
     return sweep(chunk, data)[0]

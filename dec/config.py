@@ -78,9 +78,16 @@ class Optimizer(Config):
 
 @dataclass(frozen=True)
 class Network(Config):
-    """The fully connected autoencoder d-hidden-code-reversed(hidden)-d."""
+    """An autoencoder: layers down to a code, and their mirror image."""
 
-    hidden: tuple[int, ...] = opt((500, 500, 2000), "widths of the encoder's hidden layers; the decoder mirrors it", 1)
+    layers: Literal["dense", "conv", "gru"] = opt(
+        "dense", "dense: fully connected; conv: convolutions over images or time; gru: recurrent, over time")
+    hidden: tuple[int, ...] | None = opt(
+        None, "widths of the encoder's hidden layers; the decoder mirrors it. Default: 500 500 2000 (dense), 32 64 128 "
+              "filters (conv), 128 (gru)", 1)
+    shape: tuple[int, ...] = opt((), "of a row, for conv and gru: height width channels, or steps channels; images and "
+                                     "sequences of the command line bring their own", 1)
+    variational: bool = opt(False, "the code is a distribution: a variational autoencoder, whose codes are the means")
     code_size: int = opt(10, "width of the code", 1)
     activation: str = opt("relu", "of the hidden layers: relu, gelu, elu, leaky_relu, selu, silu, tanh, sigmoid, ...")
     code_activation: str = opt("linear", "of the code layer")
@@ -93,6 +100,12 @@ class Network(Config):
     embed_above: int | None = opt(None, "categorical blocks wider than this enter by a learned embedding of width "
                                         "2 √categories", 1)
     initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, normal_001")
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """`hidden`, or what it is by default."""
+        default = {"dense": (500, 500, 2000), "conv": (32, 64, 128), "gru": (128,)}
+        return default[self.layers] if self.hidden is None else self.hidden
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,22 @@ class Refinement(Config):
 
 
 @dataclass(frozen=True)
+class Augmentation(Config):
+    """Random views of the rows in training, of any method; prior knowledge, so every result says it."""
+
+    shift: float = opt(0.0, "images: by up to this part of height and width (DEC-DA: 0.1)", 0, 1)
+    rotation: float = opt(0.0, "images: by up to so many degrees (DEC-DA: 10)", 0, 180)
+    zoom: float = opt(0.0, "images: by a factor of up to 1 ± this", 0, 0.9)
+    shear: float = opt(0.0, "images: by up to so many degrees", 0, 80)
+    flip: bool = opt(False, "images: left and right exchanged, half of the time")
+    cutout: float = opt(0.0, "images, sequences: a box, or stretch of steps, of this part of each direction set to 0",
+                        0, 1)
+    amplitude: float = opt(0.0, "each row times 1 + this standard deviation", 0)
+    noise: float = opt(0.0, "standard deviation of noise on every value, in units of the scaled input", 0)
+    mask: float = opt(0.0, "part of the values set to 0 (tables, counts, sequences)", 0, 0.99)
+
+
+@dataclass(frozen=True)
 class Model(Config):
     """Everything that decides what is trained, apart from data, method and seeds."""
 
@@ -140,6 +169,7 @@ class Model(Config):
     dtype: Literal["float32", "bfloat16"] = opt("float32", "of the network's activations; weights and losses stay "
                                                            "float32")
     network: Network = Network()
+    augmentation: Augmentation = Augmentation()
     pretraining: Pretraining = Pretraining()
     refinement: Refinement = Refinement()
 
@@ -148,9 +178,10 @@ class Model(Config):
         if self.network.output == "mixed" and self.scaling != "none":
             raise ValueError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
                              "likelihoods are of the values as they are")
-        if self.pretraining.layerwise_epochs and (self.network.output == "mixed" or self.network.embed_above):
+        layerwise = self.network.layers == "dense" and self.network.output != "mixed" and not self.network.embed_above
+        if self.pretraining.layerwise_epochs and not layerwise:
             raise ValueError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
-                             "network.embed_above; leave it at 0")
+                             "network.embed_above, and with network.layers='dense' only; leave it at 0")
         if self.scaling not in ("power", "none") and any(b.startswith("sequence") for b in self.network.blocks):
             raise ValueError(f"scaling={self.scaling!r} must be 'power' or 'none' for sequences of different lengths: "
                              "0 must stay 0 where there is no step")
@@ -158,7 +189,7 @@ class Model(Config):
 
 @dataclass(frozen=True)
 class Features(Config):
-    """How raw rows become numbers. Each field is for one kind of data and is not looked at for the others."""
+    """How raw rows become numbers. A field is for the kinds of data that its help begins with, and only for them."""
 
     columns: tuple[str, ...] = opt((), "table: use only these columns")
     drop: tuple[str, ...] = opt((), "table: columns to leave out")
@@ -172,11 +203,11 @@ class Features(Config):
         "impute", "table: values that are missing. impute: median or most frequent, and a column that says so; "
                   "category: one of their own; drop: leave such rows out; error: refuse them")
     max_categories: int | None = opt(None, "table: of a column with more, the rarest share one", 2)
-    text: Literal["counts", "tfidf", "hashing"] = opt("counts", "text: what becomes of the words")
-    vocabulary: int = opt(5000, "text: so many words at most, the most frequent ones", 1)
-    truncate: int | None = opt(None, "text: keep only so many of the words, the first in the alphabet, as some scripts "
-                                     "do by mistake", 1)
-    stop_words: bool = opt(True, "text: leave out the most common English words")
+    text: Literal["counts", "tfidf", "hashing"] = opt("counts", "texts, columns of text: what becomes of the words")
+    vocabulary: int = opt(5000, "texts, columns of text: so many words at most, the most frequent ones", 1)
+    truncate: int | None = opt(None, "texts alone: keep only so many of the words, the first in the alphabet, as some "
+                                     "scripts do by mistake", 1)
+    stop_words: bool = opt(True, "texts, columns of text: leave out the most common English words")
     size: tuple[int, ...] | None = opt(None, "images: height,width to resize to; default: as they are", 1)
     colour: Literal["keep", "grey", "rgb"] = opt("keep", "images: as they are, or all grey or all in colour")
     window: int | None = opt(None, "sequences: cut into windows of so many time steps", 1)

@@ -31,7 +31,8 @@ from dec.training.session import Session
 OWN = ("scaling", "batch_size", "stream_above", "dtype")  # fields of `config.Model` that are parameters by themselves
 MOST_VALUES = 2**26  # of codes_ for a method that clusters the input itself
 
-PARTS = {"network": config.Network, "pretraining": config.Pretraining, "refinement": config.Refinement}
+PARTS = {"network": config.Network, "augmentation": config.Augmentation, "pretraining": config.Pretraining,
+         "refinement": config.Refinement}
 
 
 class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -45,6 +46,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         highest mean ARI with those of the others; no label and no loss takes part in that choice.
       random_state: first seed, or a `numpy.random.RandomState` to draw it from.
       network: a `dec.config.Network`; None for its defaults. Its fields are also parameters: `network__hidden`.
+      augmentation: a `dec.config.Augmentation`; likewise.
       pretraining: a `dec.config.Pretraining`; likewise.
       refinement: a `dec.config.Refinement`; likewise, down to `refinement__optimizer__learning_rate`.
       scaling: of the input, see `dec.config.Model`.
@@ -80,6 +82,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         n_init: int = 1,
         random_state: int | np.random.RandomState | None = None,
         network: config.Network | None = None,
+        augmentation: config.Augmentation | None = None,
         pretraining: config.Pretraining | None = None,
         refinement: config.Refinement | None = None,
         scaling: str = "power",
@@ -97,6 +100,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         self.n_init = n_init
         self.random_state = random_state
         self.network = network
+        self.augmentation = augmentation
         self.pretraining = pretraining
         self.refinement = refinement
         self.scaling = scaling
@@ -108,7 +112,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         self.callback = callback
         self.verbose = verbose
 
-    # Parameters: the fields of the three config dataclasses count as nested ones.
+    # Parameters: the fields of the four config dataclasses count as nested ones.
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep` also `network__hidden`, `refinement__optimizer__name` and so on."""
@@ -308,7 +312,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def summary(self) -> str:
         """The layer table of the network; before fitting, give X to `fit` first."""
         check_is_fitted(self)
-        rows = parameter_table(build(self._part("network"), self.n_features_in_, self.dtype))
+        rows = parameter_table(
+            build(self._part("network"), self.n_features_in_, self.dtype, self._method().posterior))
         lines = [f"{name:<12} {kernel:>12} {count:>12,}" for name, kernel, count in rows]
         return "\n".join([f"{'layer':<12} {'kernel':>12} {'parameters':>12}", *lines,
                           f"{'total':<12} {'':>12} {sum(row[2] for row in rows):>12,}"])

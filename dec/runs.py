@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from dec import config, methods, metrics
+from dec.anomaly import judge
 from dec.data import Dataset, cache_dir, load
 from dec.data.features import fit_features, numbers
 from dec.data.table import TableFeatures
@@ -38,6 +39,7 @@ from dec.folders import (
     slug,
     write_json,
 )
+from dec.methods.base import labels_of
 from dec.networks.autoencoder import Net, build
 from dec.report.progress import Progress
 from dec.report.table import failures, results
@@ -90,10 +92,15 @@ def prepare(run: config.Run) -> Prepared:
     if k < 2:
         raise ValueError(f"--n-clusters {k} must be at least 2")
     blocks = getattr(features, "blocks_", ())
-    network = run.model.network
+    network, needs = run.model.network, {}
     wanted = network.output == "mixed" or network.embed_above or any(b.startswith("sequence") for b in blocks)
     if wanted and not network.blocks:
-        run = config.replace(run, {"model": {"network": {"blocks": blocks}}})
+        needs["blocks"] = blocks
+    if (network.layers != "dense" or run.model.augmentation != config.Augmentation()) and not network.shape:
+        shape = getattr(features, "shape_", getattr(dataset.x, "shape", ())[1:])
+        needs["shape"] = (*shape, 1) if len(shape) == 2 and dataset.kind != "sequence" else shape
+    if needs:
+        run = config.replace(run, {"model": {"network": needs}})
     return Prepared(run, dataset, index, features, x, k, other)
 
 
@@ -105,10 +112,8 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     if training.kind != dataset.kind:
         raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
                          f"kind {dataset.kind}; they must be alike")
-    features = fit_features(training, options, pretrain_on or data)
-    if dropped := getattr(features, "dropped_", {}):
-        why = ", ".join(f"{column} ({reason})" for column, reason in dropped.items())
-        dataset = dataclasses.replace(dataset, source=f"{dataset.source}; left out: {why}")
+    features, told = fit_features(training, options, pretrain_on or data)
+    dataset = dataclasses.replace(dataset, source=dataset.source + told)
     dataset, index, x = numbers(features, dataset, data)
     other = None if pretrain_on is None else numbers(features, training, pretrain_on)[2]
     if other is not None and other.shape[1] != x.shape[1]:
@@ -231,10 +236,13 @@ def save_results(
     table.to_csv(folder / "labels.csv", index=False)
 
 
-def labels_table(estimator: DeepClustering, x: Any, index: pd.DataFrame, labels: np.ndarray) -> pd.DataFrame:
-    """What names each row, its cluster, the probability of that cluster, and how odd the row is."""
-    confidence = estimator.predict_proba(x)[np.arange(x.shape[0]), labels]
-    oddness = -estimator.score_samples(x)
+def labels_table(
+    estimator: DeepClustering, x: Any, index: pd.DataFrame, labels: np.ndarray | None = None
+) -> pd.DataFrame:
+    """What names each row, its cluster (by default the most probable), its probability, and how odd the row is."""
+    log_q, oddness = judge(estimator.fit_, estimator.usual_, x)
+    labels = np.asarray(labels_of(log_q)) if labels is None else labels
+    confidence = np.exp(log_q[np.arange(len(labels)), labels])
     return index.assign(cluster=labels, confidence=confidence.round(6), anomaly=oddness.round(4))
 
 
@@ -304,18 +312,20 @@ def show(cells: dict[str, Any]) -> str:
 def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
     """The kept model's scores on other data, which it only predicts."""
     model, dataset, _, x = model_and_rows(folder, spec)
-    labels = model.predict(x)
+    labels = np.asarray(labels_of(model.fit_.log_assign(x)))
     found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": x.shape[0]}
-    if dataset.y is not None:
+    if dataset.y is None:
+        found["labels"] = f"{spec} does not have one for every row, so there are no scores against them"
+    else:
         found |= metrics.external(dataset.y, labels)
-    return found | {"internal": {"codes": metrics.internal(model.transform(x), labels)},
+    return found | {"internal": {"codes": metrics.internal(model.fit_.encode(x), labels)},
                     "sizes": metrics.sizes(labels, model.n_clusters)[0].tolist()}
 
 
 def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
     """The table of labels that the kept model gives to other data, and a line that says what those data are."""
     model, dataset, index, x = model_and_rows(folder, spec)
-    return labels_table(model, x, index, model.predict(x)), dataset.source
+    return labels_table(model, x, index), dataset.source
 
 
 def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
@@ -334,7 +344,7 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
         kinds = tuple(f"{column}={kind}" for column, kind in features.kinds_.items())
         dataset = load(spec, features=dataclasses.replace(options, missing="impute", kinds=kinds), labels=False)
         if options.missing == "drop" and dataset.kind == "table":
-            gone, told = missing_rows(dataset.x, [c for c in features.used_ if c in dataset.x], spec)
+            gone, told = missing_rows(dataset.x, [c for c in features.used_ if c in dataset.x.columns], spec)
             dataset = dataset.take(np.flatnonzero(~gone), dataset.source + told)
     else:
         dataset = load(spec, features=options, labels=False)

@@ -134,7 +134,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
 
     labels = arrays["labels"]
     scaling = Scaling(arrays["scaling/shift"], arrays["scaling/scale"])
-    nets = _net(arrays, model, about["n_features_in"])
+    nets = _net(arrays, model, about["n_features_in"], loaded._method().posterior)
     loaded.fit_ = Fit(
         method=loaded._method(), k=loaded.n_clusters, model=model, scaling=scaling, nets=nets,
         heads=_head(arrays, loaded._method(), nets, loaded.n_clusters, arrays["codes"].shape[1]),
@@ -154,9 +154,9 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
     return loaded if features is None else make_pipeline(features, loaded)
 
 
-def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int) -> Net | None:
+def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int, posterior: bool) -> Net | None:
     params = jax.tree.map(lambda array: array[None], saved_params(arrays))
-    return Net(params, build(model.network, features, model.dtype)) if params else None
+    return Net(params, build(model.network, features, model.dtype, posterior)) if params else None
 
 
 def _head(arrays: dict[str, np.ndarray], method: Method, nets: Net | None, k: int, width: int) -> Any:

@@ -7,11 +7,14 @@ import shutil
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import run as dec
 
 from dec import cli, config, folders, options, runs
 from dec.data import load
+from dec.saved import load as load_model
+from dec.training.fit import Fit
 
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "
                    "--limit 300 --quiet")
@@ -169,6 +172,18 @@ def test_predict_on_the_training_rows_gives_their_labels(trained, place):
     assert [[row[c] for c in columns] for row in new] == [[row[c] for c in columns] for row in old]
 
 
+def test_labels_take_one_pass_over_the_rows(trained, place, monkeypatch):
+    """And in it they are what the estimator gives: its labels, probabilities and scores."""
+    passes, over_rows = [], Fit.over_rows
+    monkeypatch.setattr(Fit, "over_rows", lambda *args, **rest: passes.append(args) or over_rows(*args, **rest))
+    assert dec("predict", trained, "digits", "--out", "once.csv")[0] == 0
+    assert len(passes) == 1
+    found, model, x = pd.read_csv(place / "once.csv"), load_model(trained), load("digits").x.reshape(1797, -1)
+    np.testing.assert_array_equal(found["cluster"], model.predict(x))
+    np.testing.assert_allclose(found["confidence"], model.predict_proba(x).max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(found["anomaly"], -model.score_samples(x), atol=1e-4)
+
+
 def test_report(trained, compared):
     status, out, _ = dec("report", compared[0])
     text = (compared[0] / "report.md").read_text()
@@ -283,7 +298,8 @@ def test_unlabelled_data_give_a_table_without_accuracy(place):
     assert status == 0
     assert "ACC" not in out and "agreement" in out and "silhouette" in out
     status, out, _ = dec("evaluate", "plain", "--data", "plain.npy")
-    assert "acc" not in json.loads(out)
+    found = json.loads(out)
+    assert "acc" not in found and found["labels"].startswith("plain.npy does not have one for every row, so there are")
 
 
 def test_sweep_names_and_settings():

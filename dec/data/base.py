@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
 
+PIECE = 2**22  # values of a table that are looked at together
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -23,7 +25,7 @@ class Dataset:
     What `x` is depends on `kind`:
       array: [n, ...] uint8 for images and small integers, float32 for the rest; a memory map of one of these dtypes
         where the file is large; or a CSR array [n, d] of float32.
-      table: a pandas DataFrame with the columns that are used.
+      table: a pandas DataFrame with the columns that are used; a `ParquetTable` where the file is large.
       text: [n] str objects.
       image: uint8 [n, h, w] or [n, h, w, 3], or [n] paths of image files.
       sequence: float32 [n, t, c], or [n] objects, each float32 [t_i, c].
@@ -74,7 +76,7 @@ class Dataset:
 
     def take(self, rows: np.ndarray, source: str) -> Dataset:
         """These rows alone."""
-        x = self.x.iloc[rows] if self.kind == "table" else self.x[rows]
+        x = self.x.take(rows) if self.kind == "table" else self.x[rows]
         return replace(self, x=x, source=source, y=None if self.y is None else self.y[rows],
                        ids=None if self.ids is None else self.ids.iloc[rows],
                        kept=None if self.kept is None else self.kept.iloc[rows],
@@ -101,9 +103,9 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
     """Numeric arrays that tell the content of any `Dataset.x` from another's."""
     if issparse(x):
         yield from (x.indptr, x.indices, x.data)
-    elif isinstance(x, pd.DataFrame):
+    elif hasattr(x, "columns"):  # a table
         yield np.frombuffer(repr(list(x.columns)).encode(), np.uint8)
-        yield pd.util.hash_pandas_object(x, index=False).to_numpy()
+        yield from (pd.util.hash_pandas_object(piece, index=False).to_numpy() for piece in pieces(x))
     elif x.dtype != object:
         step = max(1, 2**26 // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
         yield from (x[start:start + step] for start in range(0, x.shape[0], step))
@@ -113,6 +115,12 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
             value = value.encode() if isinstance(value, str) else value
             yield np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
             yield np.zeros(1, np.uint8)  # where one ends
+
+
+def pieces(table: Any) -> Iterator[pd.DataFrame]:
+    """The rows of a DataFrame or `ParquetTable` in order, some at a time."""
+    step = max(1, PIECE // table.shape[1])
+    yield from (table[start:start + step] for start in range(0, table.shape[0], step))
 
 
 def row_blocks(x: Any, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
@@ -152,9 +160,9 @@ def check_rows(x: Any, name: str) -> None:
         for start, block in row_blocks(x, np.float32):
             if not np.isfinite(block).all():
                 row, column = np.argwhere(~np.isfinite(block))[0]
-                value = x[start + row, column] if issparse(x) else x[start + row].reshape(-1)[column]
-                raise ValueError(f"{name} has the value {value} in row {start + row}, column {column}; remove such "
-                                 "rows, or fill them in or rescale them to finite float32 values")
+                _, raw = next(row_blocks(x[start + row:start + row + 1], x.dtype))
+                raise ValueError(f"{name} has the value {raw[0, column]} in row {start + row}, column {column}; remove "
+                                 "such rows, or fill them in or rescale them to finite float32 values")
 
 
 def as_raw(x: Any, name: str) -> Any:

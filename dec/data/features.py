@@ -14,9 +14,10 @@ import skops.io
 from sklearn.base import BaseEstimator
 
 from dec.config import Features
-from dec.data.base import Dataset
+from dec.data.base import Dataset, check_rows
 from dec.data.image import ImageFeatures
 from dec.data.sequence import SequenceWindows
+from dec.data.stream import ParquetRows, ParquetTable
 from dec.data.table import TableFeatures
 from dec.data.text import TextFeatures
 
@@ -34,17 +35,30 @@ def make_features(kind: str, options: Features) -> BaseEstimator | None:
     return TRANSFORMERS[kind](**{name: value for name, value in vars(options).items() if name in own})
 
 
-def fit_features(dataset: Dataset, options: Features, name: str) -> BaseEstimator | None:
-    """The transformer for a data set, fitted on its rows; `name` is what to call them in messages.
+def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str]:
+    """The transformer for a data set, fitted on its rows, and what to tell about it; None for arrays.
+
+    Of a table that stays on the disk it is fitted on the sample; the other rows are read once, to check them.
+
+    Args:
+      name: what to call the rows in messages.
 
     Raises:
       ValueError: rows that it refuses.
     """
-    features = make_features(dataset.kind, options)
+    features, x, told = make_features(dataset.kind, options), dataset.x, ""
+    if features is None:
+        return None, ""
     try:
-        return None if features is None else features.fit(dataset.x)
+        if isinstance(x, ParquetTable):
+            told = f"; read in pieces, and columns understood from a uniform sample of {len(x.sample)} rows"
+            check_rows(ParquetRows(x, features.fit(x.sample)), name)
+        else:
+            features.fit(x)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    dropped = ", ".join(f"{column} ({why})" for column, why in getattr(features, "dropped_", {}).items())
+    return features, told + (f"; left out: {dropped}" if dropped else "")
 
 
 def pack_features(features: BaseEstimator) -> bytes:
@@ -97,7 +111,7 @@ def numbers(features: BaseEstimator | None, dataset: Dataset, name: str) -> tupl
     if features is None:
         return dataset, index, x if len(x.shape) == 2 else x.reshape(len(x), -1)
     try:
-        rows = features.transform(x)
+        rows = ParquetRows(x, features) if isinstance(x, ParquetTable) else features.transform(x)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if dataset.kind == "sequence" and features.window is not None:

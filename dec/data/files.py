@@ -14,7 +14,7 @@ import scipy.sparse
 
 from dec.config import Features
 from dec.data import tabular
-from dec.data.base import Dataset, as_raw, encode_labels
+from dec.data.base import Dataset, as_raw, check_rows, encode_labels
 from dec.data.folder import read_folder
 
 GZIP_MAGIC = b"\x1f\x8b"
@@ -30,7 +30,7 @@ Rows = tuple[Any, np.ndarray | None]  # values [n, ...] as they are stored, and 
 def read_file(path: str | Path, features: Features, labels: bool = True) -> Dataset:
     """The rows, and labels if any, in a file or folder, told by its suffix or, for IDX, by its content.
 
-        .npy                           the rows; mapped into memory above 256 MB, for float32 and uint8
+        .npy                           the rows; above 256 MB they stay on the disk, mapped into memory
         .npz                           rows 'X' or 'x', labels 'y' or 'labels'; or what scipy.sparse.save_npz wrote
         .h5 .hdf5                      rows 'X', 'x' or 'data', labels 'y', 'labels' or 'target'
         -ubyte, .idx (also .gz)        the rows of an IDX file
@@ -48,8 +48,6 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
     if file.is_dir():
         return read_folder(file, features, labels)
     suffix, name = suffix_of(file), Path(file.name.removesuffix(".gz")).stem
-    if suffix == ".parquet" and (large := tabular.streamed_table(file, name, str(path), features, labels)):
-        return large
     if suffix in tabular.SUFFIXES:
         return tabular.table_dataset(tabular.read_frame(file, features.id), name, str(path), features, labels)
     if suffix in ARRAYS:
@@ -58,9 +56,12 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
         x, y = read_idx(file), None
     else:
         raise ValueError(f"{path} is no file of a known kind: those are {' '.join(sorted(SUFFIXES))} and IDX, and "
-                         "folders of images, .txt or .parquet. Write arrays with np.savez('data.npz', X=x, y=labels), "
-                         "tables with DataFrame.to_csv('data.csv', index=False)")
-    x = as_raw(x, str(path))
+                         "folders of images, .txt, .npy or .parquet. Write arrays with np.savez('data.npz', X=x, "
+                         "y=labels), tables with DataFrame.to_csv('data.csv', index=False)")
+    if isinstance(x, np.memmap):
+        check_rows(x, str(path))
+    else:
+        x = as_raw(x, str(path))
     y, classes = (None, ()) if y is None else encode_labels(y, x.shape[0], str(path))
     return Dataset(name, x, y, classes, f"{path}, {x.shape[0]} rows")
 
@@ -74,8 +75,7 @@ def read_numpy(path: Path) -> Rows:
     """The rows in an .npy file, or the rows and labels in an .npz file.
 
     Raises:
-      ValueError: a damaged file, pickled objects, no rows 'X', or an .npy file above `MAPPED` of a dtype that would
-        have to be converted.
+      ValueError: a damaged file, pickled objects or no rows 'X'.
     """
     try:
         loaded = np.load(path, "r" if path.stat().st_size > MAPPED else None, allow_pickle=False)  # .npz: never mapped
@@ -93,10 +93,6 @@ def read_numpy(path: Path) -> Rows:
     if x is None:
         raise ValueError(f"{path} has no array 'X' or 'x', only {', '.join(map(repr, arrays)) or 'nothing'}; rename "
                          "the array of rows to 'X' (and that of labels to 'y')")
-    if isinstance(x, np.memmap) and x.dtype not in (np.float32, np.uint8):
-        raise ValueError(f"{path} holds {x.dtype} and is above {MAPPED} bytes, so that its rows stay on the disk, for "
-                         "which they must be float32 or uint8; convert it once, for example with np.save('new.npy', "
-                         "x.astype(np.float32))")
     return x, y
 
 

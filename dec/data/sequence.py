@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from numbers import Integral
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dec.data.files import read_numpy
+
 
 class SequenceWindows(TransformerMixin, BaseEstimator):
     """Recordings to float32 rows [rows, t*c], step after step, each with its c channels.
 
-    Recordings are a numeric array [n, t, c] or [n, t] (c = 1), or a sequence of arrays [t_i, c] or [t_i]. If `fit`
-    sees one that is shorter than the rows, rows are masked: [rows, t*c + t], filled up with zeros behind the last
-    step, and the last t columns are 1 where there is a step, else 0.
+    Recordings are a numeric array [n, t, c] or [n, t] (c = 1), or a sequence of arrays [t_i, c] or [t_i] or of paths
+    of .npy files with such arrays. If `fit` sees one that is shorter than the rows, rows are masked: [rows, t*c + t],
+    filled up with zeros behind the last step, and the last t columns are 1 where there is a step, else 0.
+
+    Of masked rows, an estimator must be told, or it takes the mask and what is filled up for values. On the command
+    line it is; in Python, fit the windows first: DeepClustering(network=Network(blocks=windows.blocks_)).
 
     Args:
       window: cut every recording into windows of so many steps, a row each. What is left over at the end is dropped;
@@ -38,7 +45,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
 
         Raises:
           ValueError: a `window` or `stride` below 1, a `stride` without `window`; recordings of no steps or channels,
-            of different channels, or with a value that is no finite number.
+            of different channels, or with a value that is no finite number; a file that is no such recording.
         """
         self._check_options()
         recordings = _recordings(X)
@@ -62,13 +69,13 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         steps, channels = self.shape_
         for i, recording in enumerate(recordings):
             if recording.shape[1] != channels:
-                raise ValueError(f"recording {i} has {recording.shape[1]} channels, but those of the fit have "
+                raise ValueError(f"{_name(X, i)} has {recording.shape[1]} channels, but those of the fit have "
                                  f"{channels}; give the same channels")
             if self.window is None and len(recording) > steps:
-                raise ValueError(f"recording {i} has {len(recording)} steps, but the longest of the fit has {steps}; "
+                raise ValueError(f"{_name(X, i)} has {len(recording)} steps, but the longest of the fit has {steps}; "
                                  f"fit with window={steps} to cut longer ones, or shorten it")
             if len(recording) < steps and not self.masked_:
-                raise ValueError(f"recording {i} has {len(recording)} steps, but none of the fit has less than "
+                raise ValueError(f"{_name(X, i)} has {len(recording)} steps, but none of the fit has less than "
                                  f"{steps}, so rows have no mask; leave it out, or fit with window={len(recording)}")
         places = self._places(recordings)
         rows = np.zeros((len(places), steps, channels), np.float32)
@@ -125,6 +132,11 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
                          for start in range(0, max(1, len(recording) - self.window + 1), stride)])
 
 
+def _name(X: np.ndarray | Sequence, i: int) -> str:
+    value = list(X)[i]
+    return f"recording {i}" + (f" ({value})" if isinstance(value, str | os.PathLike) else "")
+
+
 def _recordings(X: np.ndarray | Sequence) -> list[np.ndarray]:
     """Each recording as float32 [t_i, c], all checked."""
     if len(X) == 0:
@@ -132,24 +144,24 @@ def _recordings(X: np.ndarray | Sequence) -> list[np.ndarray]:
     recordings = []
     for i, value in enumerate(X):
         try:
-            recording = np.asarray(value)
-        except ValueError as error:  # nested lists of different lengths
+            given = read_numpy(Path(value))[0] if isinstance(value, str | os.PathLike) else np.asarray(value)
+        except ValueError as error:  # nested lists of different lengths, or a damaged file
             raise ValueError(f"recording {i} is no array of [steps, channels] ({error})") from error
-        recording = recording[:, None] if recording.ndim == 1 else recording
+        recording = given[:, None] if given.ndim == 1 else given
         if recording.ndim != 2 or 0 in recording.shape:
-            raise ValueError(f"recording {i} has shape {np.shape(value)}, but must be [steps, channels] or [steps], "
+            raise ValueError(f"{_name(X, i)} has shape {given.shape}, but must be [steps, channels] or [steps], "
                              "with at least one of each; leave out those without steps")
         if recording.dtype.kind not in "biuf":
-            raise ValueError(f"recording {i} holds values of dtype {recording.dtype}, not real numbers; convert it, "
+            raise ValueError(f"{_name(X, i)} holds values of dtype {recording.dtype}, not real numbers; convert it, "
                              "for example with x.astype(np.float32)")
         if recordings and recording.shape[1] != recordings[0].shape[1]:
-            raise ValueError(f"recording {i} has {recording.shape[1]} channels, but recording 0 has "
+            raise ValueError(f"{_name(X, i)} has {recording.shape[1]} channels, but {_name(X, 0)} has "
                              f"{recordings[0].shape[1]}; give all the same channels")
         with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is what is looked for
             recordings.append(recording.astype(np.float32, copy=False))
         wrong = np.argwhere(~np.isfinite(recordings[-1]))
         if len(wrong):
             step, channel = wrong[0]
-            raise ValueError(f"recording {i} has the value {recording[step, channel]} in step {step}, channel "
+            raise ValueError(f"{_name(X, i)} has the value {recording[step, channel]} in step {step}, channel "
                              f"{channel}; fill such values in, or leave the recording out")
     return recordings

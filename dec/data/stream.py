@@ -1,14 +1,22 @@
-"""Rows that are read in pieces: what the engine asks of them, folders of Parquet files, and a subset of any rows."""
+"""Rows that are read in pieces: what the engine asks of them, tables in Parquet files, and a subset of any rows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.sparse import issparse
+import pandas as pd
+from scipy.sparse import csr_array, issparse, vstack
+
+from dec.data.base import PIECE, sample_rows
+
+LARGE = 2**28  # bytes above which a Parquet table stays on the disk
+SAMPLE_ROWS, SAMPLE_VALUES = 2**18, 2**25  # at most, of the rows that tell what is in the columns of such a table
 
 
 class Rows(Protocol):
@@ -42,94 +50,143 @@ class Subset:
         return math.ceil(nbytes(self._x) * len(self._rows) / self._x.shape[0])
 
 
-def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or the Parquet files in a folder by their names, without hidden ones."""
-    return sorted(f for f in path.glob("*.parquet") if f.name[0] not in "._") if path.is_dir() else [path]
+@dataclass(eq=False, repr=False)
+class ParquetTable:
+    """The rows of Parquet files in their order, read as DataFrames when they are asked for; see `read_parquet`.
 
-
-class ParquetRows:
-    """The rows [n, d] of Parquet files with numeric columns of one type, in the order of the files' names.
-
-    uint8 stays uint8; everything else becomes float32. One row group is held at a time (the last one read), so files
-    should be written with row groups of some ten thousand rows, not with one of many gigabytes.
-
-    Args:
-      path: one .parquet file, or a folder with some.
-      columns: use only these, in this order; None for all of the first file.
-
-    Raises:
-      FileNotFoundError: no such file, or a folder without any.
-      ValueError: files whose columns are missing, of different types or not numbers; on reading, a missing value.
+    One row group is held at a time (the last one read), so files should be written with row groups of some ten thousand
+    rows, not with one of many gigabytes.
     """
 
-    def __init__(self, path: str | Path, columns: Sequence[str] | None = None) -> None:
-        import pyarrow  # 0.2 seconds that other data do not need
+    groups: list[tuple[Path, Any, int]]  # a file, its metadata, and a row group of it
+    starts: np.ndarray  # [groups + 1] the number of the first row of each; that of all rows
+    schema: Any  # pyarrow's, of the columns that are used
+    width: float  # bytes that a value takes in memory
+    rows: np.ndarray | None = None  # [n] ascending numbers of the rows that are used; None for all
+    _last: tuple[int, Any] | None = field(default=None, init=False)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns."""
+        return self.schema.names
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and columns."""
+        return int(self.starts[-1]) if self.rows is None else len(self.rows), len(self.schema)
+
+    @cached_property
+    def sample(self) -> pd.DataFrame:
+        """A fixed uniform sample of the rows, to learn what is in the columns."""
+        n, columns = self.shape
+        return self[sample_rows(n, min(n, SAMPLE_ROWS, max(1, SAMPLE_VALUES // columns)))]
+
+    def resident(self) -> pd.DataFrame | ParquetTable:
+        """All rows where they have no more than `LARGE` bytes, else the table itself."""
+        return self[:] if math.prod(self.shape) * self.width <= LARGE else self
+
+    def only(self, columns: list[str]) -> ParquetTable:
+        """These columns, still on the disk."""
+        import pyarrow
+
+        return replace(self, schema=pyarrow.schema(map(self.schema.field, columns)))
+
+    def take(self, rows: np.ndarray) -> pd.DataFrame | ParquetTable:
+        """These rows, by ascending numbers; `resident`."""
+        return replace(self, rows=rows if self.rows is None else self.rows[rows]).resident()
+
+    def __getitem__(self, rows: slice | np.ndarray | list[str]) -> pd.DataFrame | ParquetTable:
+        """Rows, by a slice or by ascending numbers, under their numbers in the files; or columns (`resident`).
+
+        Raises:
+          ValueError: a damaged file.
+        """
+        import pyarrow
+
+        if isinstance(rows, list):
+            return self.only(rows).resident()
+        rows = np.arange(*rows.indices(self.shape[0])) if isinstance(rows, slice) else rows
+        rows = rows if self.rows is None else self.rows[rows]
+        groups = np.searchsorted(self.starts, rows, side="right") - 1
+        parts = [self._read(group).take(rows[groups == group] - self.starts[group]) for group in np.unique(groups)]
+        table = pyarrow.concat_tables([self.schema.empty_table(), *parts])
+        return table.to_pandas(ignore_metadata=True).set_axis(rows)
+
+    def _read(self, number: int) -> Any:
+        """Row group `number` of all files."""
         from pyarrow import parquet
 
-        path = Path(path)
-        self.files = files = parquet_files(path)
-        if not files or not files[0].is_file():
-            raise FileNotFoundError(f"{path} is neither a Parquet file nor a folder with .parquet files")
-        self._groups: list[tuple[Any, int]] = []  # (open file, its row group)
-        self._names: list[Path] = []
-        sizes, kinds = [], {}
-        for name in files:
-            try:
-                file = parquet.ParquetFile(name)
-            except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of ValueError
-                raise ValueError(f"{name} is no Parquet file or is damaged ({error}); write it again") from error
-            columns = file.schema_arrow.names if columns is None else list(columns)
-            for column in columns:
-                if column not in file.schema_arrow.names:
-                    raise ValueError(f"{name} has no column {column!r}; all files must have the same columns")
-                kinds.setdefault(file.schema_arrow.field(column).type, (name, column))
-            for group in range(file.num_row_groups):
-                self._groups.append((file, group))
-                self._names.append(name)
-                sizes.append(file.metadata.row_group(group).num_rows)
-        for kind, (name, column) in kinds.items():
-            if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)):
-                raise ValueError(f"{name} has the column {column!r} of type {kind}, not numbers; leave it out or "
-                                 "encode it")
-        (kind, (name, column)), *others = kinds.items()
-        if others:
-            other, (where, which) = others[0]
-            raise ValueError(f"column {column!r} of {name} is {kind} but {which!r} of {where} is {other}; cast all to "
-                             "one type, for example float32")
-        self._columns, self._ends = columns, np.cumsum(sizes)
-        self.shape = int(sum(sizes)), len(columns)
-        self.dtype = np.dtype(np.uint8 if kind == pyarrow.uint8() else np.float32)
-        self._last: tuple[int, np.ndarray] | None = None
-
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        index = np.arange(*rows.indices(self.shape[0])) if isinstance(rows, slice) else np.asarray(rows)
-        out = np.empty((len(index), self.shape[1]), self.dtype)
-        groups = np.searchsorted(self._ends, index, side="right")
-        for group in np.unique(groups):
-            here = groups == group
-            block = self._read(int(group))
-            out[here] = block[index[here] - (self._ends[group] - len(block))]
-        return out
-
-    def _read(self, number: int) -> np.ndarray:
-        """Row group `number` of all files, dense."""
         last = self._last  # one read of the attribute: another thread may replace it
         if last is not None and last[0] == number:
             return last[1]
-        file, group = self._groups[number]
+        path, metadata, group = self.groups[number]
         try:
-            table = file.read_row_group(group, columns=self._columns)
-        except OSError as error:
-            raise ValueError(f"{self._names[number]} cannot be read in row group {group} ({error}); write the file "
-                             "again") from error
-        block = np.empty((table.num_rows, len(self._columns)), self.dtype)
-        for i, column in enumerate(self._columns):
-            if table[column].null_count:
-                raise ValueError(f"{self._names[number]} has a missing value in column {column!r}, row group {group}; "
-                                 "fill it or leave its row out")
-            block[:, i] = table[column].to_numpy()
-        self._last = number, block
-        return block
+            with parquet.ParquetFile(path, metadata=metadata) as file:
+                table = file.read_row_group(group, columns=self.columns).select(self.columns)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read in row group {group} ({error}); write the file again") from error
+        table = table if table.schema.equals(self.schema) else table.cast(self.schema)
+        self._last = number, table
+        return table
+
+
+def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
+    """The rows of Parquet files under each other: a DataFrame, or a `ParquetTable` above `LARGE` bytes.
+
+    An index that was stored under a name is a column like others.
+
+    Raises:
+      ValueError: a damaged file, or one with other columns or types than the first.
+    """
+    import pyarrow  # 0.2 seconds that other data do not need
+    from pyarrow import parquet
+
+    groups, schemas = [], []
+    for path in files:
+        try:
+            with parquet.ParquetFile(path) as file:
+                fields, metadata = file.schema_arrow, file.metadata
+        except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of ValueError
+            raise ValueError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example "
+                             "with DataFrame.to_parquet") from error
+        schemas.append(pyarrow.schema(field for field in fields if not field.name.startswith("__index_level_")))
+        differ = sorted(set(schemas[0].names) ^ set(schemas[-1].names))
+        if differ:
+            raise ValueError(f"{path} has other columns than {files[0].name}: {', '.join(differ)} in one of them only; "
+                             "write all shards with the same columns")
+        groups += [(path, metadata, group) for group in range(metadata.num_row_groups)]
+    try:
+        schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{files[0].parent} has tables that do not go together ({error}); cast each column to one "
+                         "type, for example float32") from error
+    found = [metadata.row_group(group) for _, metadata, group in groups]
+    starts = np.cumsum([0, *(group.num_rows for group in found)])
+    stored = sum(group.total_byte_size for group in found) / max(1, starts[-1] * len(schema))
+    return ParquetTable(groups, starts, schema, max(8, stored)).resident()
+
+
+class ParquetRows:
+    """The rows [n, W] that fitted features make of a `ParquetTable`, made anew whenever they are asked for.
+
+    Args:
+      table: raw rows.
+      features: a fitted `TableFeatures`.
+
+    Raises:
+      ValueError: missing columns; on reading, what `TableFeatures.transform` and `ParquetTable` refuse.
+    """
+
+    def __init__(self, table: ParquetTable, features: Any) -> None:
+        self._none = features.transform(table[:1])[:0]  # which also warns of columns that are not used
+        self._table, self._features = table.only(features.used_), features
+        self.shape, self.dtype = (table.shape[0], self._none.shape[1]), self._none.dtype
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray | csr_array:
+        rows = np.arange(*rows.indices(self.shape[0])) if isinstance(rows, slice) else rows
+        step = max(1, PIECE // max(self.shape[1], self._table.shape[1]))
+        parts = [self._features.transform(self._table[rows[i:i + step]]) for i in range(0, len(rows), step)]
+        return (vstack if issparse(self._none) else np.concatenate)([self._none, *parts])
 
 
 def nbytes(x: Rows) -> int:

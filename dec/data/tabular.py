@@ -1,4 +1,4 @@
-"""Tables of columns: .csv, .tsv, .jsonl and .parquet, read whole; free text alone becomes a text data set."""
+"""Tables of columns: .csv, .tsv, .jsonl and .parquet; free text alone becomes a text data set."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,19 +18,18 @@ import numpy as np
 import pandas as pd
 
 from dec.config import Features, unknown
-from dec.data.base import Dataset, check_rows, encode_labels
+from dec.data.base import Dataset, encode_labels, pieces
 from dec.data.columns import infer_kind, is_missing
-from dec.data.stream import ParquetRows, nbytes, parquet_files
+from dec.data.stream import ParquetTable, read_parquet
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = {".parquet", *(suffix + gz for suffix in (*SEPARATORS, ".jsonl") for gz in ("", ".gz"))}
 RESERVED = ("cluster", "confidence", "anomaly", "step")
-LARGE = 2**28  # bytes of numbers above which a Parquet table stays on the disk
 FREE_TEXT_WORDS = 3  # strings with more words than this on average are prose, not names of categories
 
 
-def read_frame(path: Path, text_column: str | None = None) -> pd.DataFrame:
-    """All columns of a .csv, .tsv, .tab or .jsonl file, each plain or .gz, or of a .parquet file.
+def read_frame(path: Path, text_column: str | None = None) -> pd.DataFrame | ParquetTable:
+    """All columns of a .csv, .tsv, .tab or .jsonl file, each plain or .gz, or of a .parquet file (see `read_parquet`).
 
     Args:
       text_column: a column of a .csv or .tsv that stays as it is written ('007'), for the names of rows.
@@ -39,21 +39,23 @@ def read_frame(path: Path, text_column: str | None = None) -> pd.DataFrame:
     """
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     if suffix == ".parquet":
-        return _parquet(path)
+        return read_parquet([path])
     with open_text(path) as stream:
         if suffix == ".jsonl":
             return _json_lines(path, stream)
         return _separated(path, stream, SEPARATORS[suffix], text_column)
 
 
-def table_dataset(frame: pd.DataFrame, name: str, where: str, features: Features, labels: bool = True) -> Dataset:
+def table_dataset(
+    frame: pd.DataFrame | ParquetTable, name: str, where: str, features: Features, labels: bool = True
+) -> Dataset:
     """The rows of `frame` with what names them and their labels apart; neither is ever an input.
 
     One column of free text alone becomes kind 'text'. Rows are counted from 0, in messages and in the index of `x`,
     which keeps their numbers in the file where others are left out.
 
     Args:
-      frame: [n, columns], with the index 0..n-1.
+      frame: [n, columns], with the index 0..n-1. What is in the columns of one on the disk is told from its sample.
       name: of the data set.
       where: the file, for messages and the source.
       features: columns, drop, id, label, missing and kinds are looked at.
@@ -64,66 +66,42 @@ def table_dataset(frame: pd.DataFrame, name: str, where: str, features: Features
       ValueError: no rows, an unknown column or none left, values that are lists or bytes, names of rows that are
         missing or not unique, rows without a label, missing texts.
     """
-    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    if frame.empty:
-        raise ValueError(f"{where} has {len(frame)} rows and {frame.shape[1]} columns; give at least one of each")
+    if 0 in frame.shape:
+        raise ValueError(f"{where} has {frame.shape[0]} rows and {frame.shape[1]} columns; give at least one of each")
     if not labels:
         features = _absent_left_out(features, frame)
     inputs = _inputs(list(frame.columns), where, features)
+    x, rows, dropped = frame[inputs], None, ""
+    seen = x.sample if isinstance(x, ParquetTable) else x
     for column in inputs:
-        _check_scalars(frame[column], where)
-    rows, dropped = None, ""
+        _check_scalars(seen[column], where)
     if features.missing == "drop":
-        gone, dropped = missing_rows(frame, [c for c in inputs if _is_used(frame[c], features)], where)
+        gone, dropped = missing_rows(x, [c for c in inputs if _is_used(seen[c], features)], where)
         if gone.any():
-            frame, rows = frame[~gone], np.flatnonzero(~gone)
-    kept = frame[list(features.keep)] if features.keep else None
-    ids = None if features.id is None else _ids(frame[features.id], where)
-    y, classes = (None, ()) if features.label is None else _labels(frame[features.label], where)
-    source = f"{where}, {len(frame)} rows{dropped}"
-    dataset = Dataset(name, frame[inputs], y, classes, source, "table", ids, kept, rows)
-    if len(inputs) > 1 or not _is_free_text(frame[inputs[0]], features):
+            rows = np.flatnonzero(~gone)
+            x, frame = x.take(rows), frame.take(rows)
+    kept = frame[list(features.keep)][:] if features.keep else None
+    ids = None if features.id is None else _ids(_column(frame, features.id), where)
+    y, classes = (None, ()) if features.label is None else _labels(_column(frame, features.label), where)
+    dataset = Dataset(name, x, y, classes, f"{where}, {x.shape[0]} rows{dropped}", "table", ids, kept, rows)
+    if len(inputs) > 1 or not _is_free_text(seen[inputs[0]], features):
         return dataset
-    return dataclasses.replace(dataset, x=_texts(frame[inputs[0]], where), kind="text", column=inputs[0])
+    return dataclasses.replace(dataset, x=_texts(_column(x, inputs[0]), where), kind="text", column=inputs[0])
 
 
-def streamed_table(path: Path, name: str, where: str, features: Features, labels: bool = True) -> Dataset | None:
-    """The rows of a large Parquet file or folder, which stay on the disk.
-
-    None where they are small, or not all numbers of one type: such a table is read whole.
-
-    Args:
-      features, labels: as for `table_dataset`.
-
-    Raises:
-      ValueError: values that `check_rows` refuses, or names and labels of rows as in `table_dataset`.
-    """
-    from pyarrow import parquet
-
-    try:
-        columns = parquet.read_schema(parquet_files(path)[0]).names
-        if not labels:
-            features = _absent_left_out(features, pd.DataFrame(columns=columns))
-        rows = ParquetRows(path, _inputs(columns, where, features))
-    except (OSError, ValueError, IndexError):  # another kind of table, or a damaged one: its reader says what is wrong
-        return None
-    if nbytes(rows) <= LARGE:
-        return None
-    check_rows(rows, where)
-    apart = [column for column in (features.id, features.label) if column]
-    frame = pd.concat([_parquet(file, apart) for file in rows.files], ignore_index=True) if apart else pd.DataFrame()
-    ids = None if features.id is None else _ids(frame[features.id], where)
-    y, classes = (None, ()) if features.label is None else _labels(frame[features.label], where)
-    return Dataset(name, rows, y, classes, f"{where}, {rows.shape[0]} rows, read in pieces", ids=ids)
+def _column(frame: pd.DataFrame | ParquetTable, name: str) -> pd.Series:
+    """One column, in memory."""
+    return frame[[name]][:][name]
 
 
-def _absent_left_out(features: Features, frame: pd.DataFrame) -> Features:
+def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable) -> Features:
     """The options without the columns that the table does not have; labels with gaps are dropped."""
-    lists = {name: tuple(c for c in getattr(features, name) if c in frame) for name in ("columns", "drop", "keep")}
-    kinds = tuple(kind for kind in features.kinds if kind.rpartition("=")[0] in frame)
-    id = features.id if features.id in frame else None
-    label = features.label if features.label in frame else None
-    if label and frame[label].isna().any():
+    there = set(frame.columns)
+    lists = {name: tuple(c for c in getattr(features, name) if c in there) for name in ("columns", "drop", "keep")}
+    kinds = tuple(kind for kind in features.kinds if kind.rpartition("=")[0] in there)
+    id = features.id if features.id in there else None
+    label = features.label if features.label in there else None
+    if label and _column(frame, label).isna().any():
         lists["drop"], label = (*lists["drop"], label), None
     return dataclasses.replace(features, **lists, kinds=kinds, id=id, label=label)
 
@@ -224,16 +202,6 @@ def _json_lines(path: Path, stream: Any) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    """A Parquet file; an index that was stored under a name is a column like others."""
-    try:
-        frame = pd.read_parquet(path, columns=columns, partitioning=None)  # folders called key=value are no columns
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example with "
-                         "DataFrame.to_parquet") from error
-    return frame.reset_index(drop=list(frame.index.names) == [None])
-
-
 def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
     """The columns that are used, with every name that `features` gives checked."""
     for option in ("columns", "drop", "keep", "id", "label"):
@@ -260,18 +228,22 @@ def _check_scalars(column: pd.Series, where: str) -> None:
                          f"parts as columns of their own, or leave it out with features.drop={column.name}")
 
 
-def missing_rows(frame: pd.DataFrame, columns: list[str], where: str) -> tuple[np.ndarray, str]:
+def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: str) -> tuple[np.ndarray, str]:
     """[n] which rows lack a value in one of the columns, and what to tell about them.
 
     Raises:
       ValueError: when all do.
     """
-    missing = pd.DataFrame({column: is_missing(frame[column]) for column in columns}, index=frame.index)
-    gone = missing.any(axis=1).to_numpy()
+    counts, found = Counter(), []
+    for piece in pieces(frame):
+        missing = pd.DataFrame({column: is_missing(piece[column]) for column in columns}, index=piece.index)
+        counts.update(missing.sum().to_dict())
+        found.append(missing.any(axis=1).to_numpy())
+    gone = np.concatenate(found)
     if not gone.any():
         return gone, ""
-    counts = ", ".join(f"{column} ({count})" for column, count in missing.sum().items() if count)
-    told = f"dropped {gone.sum()} of {len(frame)} rows: missing {counts}"
+    lacking = ", ".join(f"{column} ({count})" for column, count in counts.items() if count)
+    told = f"dropped {gone.sum()} of {len(gone)} rows: missing {lacking}"
     if gone.all():
         raise ValueError(f"{where} has a missing value in every row ({told}); leave out the columns that lack most "
                          "with features.drop, or set features.missing=impute")

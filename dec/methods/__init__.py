@@ -12,18 +12,23 @@ from typing import Any
 
 from dec.config import unknown
 from dec.methods.base import Method
+from dec.methods.baselines import BASELINES, on
+from dec.methods.dcn import dcn
 from dec.methods.dec import dec
-from dec.methods.density import ae_dbscan, ae_hdbscan
+from dec.methods.gmvae import gmvae
 from dec.methods.idec import idec
-from dec.methods.kmeans import ae_kmeans, kmeans
+from dec.methods.n2d import n2d
+from dec.methods.vade import vade
 
 METHODS: dict[str, Callable[..., Method]] = {
-    "kmeans": kmeans,
-    "ae+kmeans": ae_kmeans,
-    "ae+dbscan": ae_dbscan,
-    "ae+hdbscan": ae_hdbscan,
+    **{name: on("input", factory) for name, factory in BASELINES.items()},
+    **{f"ae+{name}": on("codes", factory) for name, factory in BASELINES.items()},
+    "n2d": n2d,
     "dec": dec,
     "idec": idec,
+    "dcn": dcn,
+    "vade": vade,
+    "gmvae": gmvae,
 }
 
 

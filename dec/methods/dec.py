@@ -8,22 +8,30 @@ import jax.numpy as jnp
 from jax import lax
 
 from dec.methods.base import Head, Method
+from dec.methods.brb import brb
 from dec.shallow.kmeans import kmeans
 from dec.shallow.student_t import kl_divergence, log_assignment, target_distribution
 
 
-def dec(alpha: float = 1.0, target: Literal["dataset", "batch"] = "dataset") -> Method:
+def dec(
+    alpha: float = 1.0,
+    target: Literal["dataset", "batch"] = "dataset",
+    brb_every: int = 0,
+    brb_keep: float = 0.8,
+) -> Method:
     """Sharpen soft assignments: minimise KL(P || Q), with P the squared and renormalised Q.
 
     Args:
       alpha: degrees of freedom of the Student-t kernel (eq. 1; the paper fixes 1).
       target: soft cluster frequencies of eq. 3 over the whole data set at every refresh (the paper), or over each
         batch anew (as some libraries do).
+      brb_every: epochs from one soft reset of the encoder to the next (Miklautz et al. 2025, who take 20), at the
+        first refresh after them; 0 for none.
+      brb_keep: part of the weights that such a reset keeps.
 
     References:
       Xie et al. 2016, section 3.1.
     """
-
     if alpha <= 0:
         raise ValueError(f"alpha={alpha} must be above 0")
 
@@ -46,4 +54,4 @@ def dec(alpha: float = 1.0, target: Literal["dataset", "batch"] = "dataset") -> 
             frequencies = batch.weight @ q
         return {"clustering": kl_divergence(target_distribution(q, frequencies), log_q)}
 
-    return Method(init, assign, loss, refresh if target == "dataset" else None)
+    return brb(Method(init, assign, loss, refresh if target == "dataset" else None), brb_every, brb_keep)

@@ -8,7 +8,13 @@ from dec.methods.base import Method
 from dec.methods.dec import dec
 
 
-def idec(gamma: float = 0.1, alpha: float = 1.0, target: Literal["dataset", "batch"] = "dataset") -> Method:
+def idec(
+    gamma: float = 0.1,
+    alpha: float = 1.0,
+    target: Literal["dataset", "batch"] = "dataset",
+    brb_every: int = 0,
+    brb_keep: float = 0.8,
+) -> Method:
     """DEC that keeps the decoder: L = reconstruction + gamma * clustering.
 
     Args:
@@ -16,13 +22,15 @@ def idec(gamma: float = 0.1, alpha: float = 1.0, target: Literal["dataset", "bat
         features. It is tied to the scale of the input: 0.1 beside a sum over 784 pixels is nearly no clustering.
       alpha: degrees of freedom of the Student-t kernel (eq. 2).
       target: as in DEC.
+      brb_every: epochs from one soft reset of the encoder to the next, as in DEC; 0 for none.
+      brb_keep: part of the weights that such a reset keeps.
 
     References:
       Guo et al. 2017, section 3.
     """
     if gamma < 0:
         raise ValueError(f"gamma={gamma} must be at least 0")
-    base = dec(alpha, target)
+    base = dec(alpha, target, brb_every, brb_keep)
 
     def loss(net, head, batch, clock):
         clustering = base.loss(net, head, batch, clock)["clustering"]

@@ -1,17 +1,21 @@
-"""The baselines every deep method starts from: k-means on the input, and on the codes of a pretrained autoencoder."""
+"""k-means and its relatives: a row belongs to the nearest of k centers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from dec.methods.base import OUT, Head, Method
+from dec.methods.base import Head, Method
+from dec.methods.host import certain, on_host
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import kmeans as lloyd
 
 
 def kmeans(restarts: int = 20) -> Method:
-    """k-means on the scaled input; no network.
+    """k-means.
 
     Args:
       restarts: runs from new greedy k-means++ centers, of which the one with the least inertia is kept.
@@ -19,27 +23,76 @@ def kmeans(restarts: int = 20) -> Method:
     References:
       Lloyd 1982; Arthur and Vassilvitskii 2007.
     """
-    return ae_kmeans(restarts)._replace(on="input")
-
-
-def ae_kmeans(restarts: int = 20) -> Method:
-    """k-means on the codes of the pretrained autoencoder, which it leaves as it is.
-
-    Args:
-      restarts: runs from new greedy k-means++ centers, of which the one with the least inertia is kept.
-
-    References:
-      The baseline of Xie et al. 2016, table 2.
-    """
-
-    if restarts < 1:
-        raise ValueError(f"restarts={restarts} must be at least 1")
+    _check(restarts)
 
     def init(key, net, view, k):
         return Head(params=lloyd(key, view.encode(net), view.weight, k, restarts=restarts).centers)
 
-    def assign(head, codes):
-        nearest = jnp.argmin(squared_distances(codes, head.params), axis=-1)
-        return jnp.where(jax.nn.one_hot(nearest, head.params.shape[0]) > 0, 0.0, OUT)
+    return Method(init, _nearest_center)
 
-    return Method(init, assign)
+
+def minibatch_kmeans(batch: int = 1024, restarts: int = 20) -> Method:
+    """Mini-batch k-means.
+
+    Less time, and somewhat more inertia, than k-means.
+
+    Args:
+      batch: rows a step.
+      restarts: starting centers that are tried on a batch; the best ones are trained.
+
+    References:
+      Sculley 2010.
+    """
+    _check(restarts)
+    if batch < 1:
+        raise ValueError(f"batch={batch} must be at least 1")
+
+    def fit(codes, k, seed):
+        from sklearn.cluster import MiniBatchKMeans
+
+        return MiniBatchKMeans(k, batch_size=batch, n_init=restarts, random_state=seed).fit(codes).cluster_centers_
+
+    return _by_centers(fit)
+
+
+def bisecting_kmeans(restarts: int = 5) -> Method:
+    """Bisecting k-means.
+
+    The cluster of most inertia is split in two until there are k; each row then goes to the nearest of their centers.
+
+    Args:
+      restarts: runs of each split, of which the one with the least inertia is kept.
+
+    References:
+      Steinbach, Karypis, Kumar 2000.
+    """
+    _check(restarts)
+
+    def fit(codes, k, seed):
+        from sklearn.cluster import BisectingKMeans
+
+        return BisectingKMeans(k, n_init=restarts, random_state=seed).fit(codes).cluster_centers_
+
+    return _by_centers(fit)
+
+
+def _check(restarts: int) -> None:
+    if restarts < 1:
+        raise ValueError(f"restarts={restarts} must be at least 1")
+
+
+def _by_centers(fit: Callable[[np.ndarray, int, int], np.ndarray]) -> Method:
+    """The method around fit(codes [m, d], k, seed) -> centers [k, d] on the host."""
+    def init(key, net, view, k):
+        codes = view.encode(net)
+        shape = jax.ShapeDtypeStruct((k, codes.shape[1]), jnp.float32)
+        return Head(params=on_host(lambda codes, seed: fit(codes, k, seed), shape, key, codes, view.weight))
+
+    return Method(init, _nearest_center)
+
+
+def _nearest_center(head, codes):
+    return certain(jnp.argmin(squared_distances(codes, head.params), axis=-1), len(head.params))
+
+
+ae_kmeans = kmeans

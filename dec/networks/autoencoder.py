@@ -1,4 +1,4 @@
-"""The fully connected autoencoder d-500-500-2000-10 of Xie et al. 2016, and the pytree that methods see of it."""
+"""Autoencoders of any layers, and the pytree that methods see of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
 from dec import config
-from dec.networks import likelihood
+from dec.networks import layers, likelihood
 
 INITIALIZERS = {
     "glorot_uniform": nn.initializers.glorot_uniform(),
@@ -39,26 +39,25 @@ def activation(name: str):
 
 
 class Autoencoder(nn.Module):
-    """Mirrored stacks of dense layers.
+    """Mirrored stacks of layers; by default d-500-500-2000-10 of Xie et al. 2016.
 
     Attributes:
-      config: widths, activations, initializer, output.
+      config: kind, widths, activations, initializer, output.
       features: d, the width of the input.
       dtype: of the activations; parameters are float32.
+      variational: whether a code has a variance as well.
     """
 
     config: config.Network
     features: int
     dtype: Any = jnp.float32
+    variational: bool = False
 
     def setup(self):
         net = self.config
         if net.initializer not in INITIALIZERS:
             raise ValueError(config.unknown("initializer", net.initializer, list(INITIALIZERS)))
         inner, code = activation(net.activation), activation(net.code_activation)
-
-        def dense(width: int, name: str) -> nn.Dense:
-            return nn.Dense(width, kernel_init=INITIALIZERS[net.initializer], dtype=self.dtype, name=name)
 
         self.blocks = likelihood.parse(net.blocks, self.features)
         if net.embed_above and not self.blocks:
@@ -73,12 +72,17 @@ class Autoencoder(nn.Module):
             if not self.blocks:
                 raise ValueError("network.output='mixed' needs network.blocks; a table of the command line brings them")
             self.log_variance = self.param("log_variance", nn.initializers.zeros, (self.features,))
-        self.encoder = [dense(w, f"encoder_{i}") for i, w in enumerate((*net.hidden, net.code_size))]
-        self.decoder = [dense(w, f"decoder_{i}") for i, w in enumerate((*reversed(net.hidden), self.features))]
-        self.encoder_activations = [*(inner for _ in net.hidden), code]
-        self.decoder_activations = [*(inner for _ in net.hidden), activation("linear")]  # logits if sigmoid
+        options = {"kernel_init": INITIALIZERS[net.initializer], "dtype": self.dtype}
+        self.encoder, self.decoder = layers.KINDS[net.layers](net, self.features, options)
+        hidden = [activation("linear") if isinstance(layer, layers.Read) else inner for layer in self.encoder[:-1]]
+        self.encoder_activations = [*hidden, code]
+        self.decoder_activations = [*(inner for _ in hidden), activation("linear")]  # logits if sigmoid
+        if self.variational:  # log variances of 0 to begin with
+            self.posterior_0 = nn.Dense(net.code_size, kernel_init=nn.initializers.zeros, dtype=self.dtype)
 
     def __call__(self, x: Float[Array, "b d"], rate: float = 0.0) -> Float[Array, "b d"]:
+        if self.is_initializing() and self.variational:
+            self.posterior(x)
         return self.decode(self.encode(x, rate), rate)
 
     def encode(self, x: Float[Array, "b d"], rate: float = 0.0, depth: int | None = None) -> Float[Array, "b c"]:
@@ -89,11 +93,17 @@ class Autoencoder(nn.Module):
             x = act(layer(self._dropped(x, rate)))
         return x.astype(jnp.float32)
 
+    def posterior(self, x: Float[Array, "b d"], rate: float = 0.0) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
+        """Mean (the code) and log variance of q(z | x), a Gaussian."""
+        trunk = self.encode(x, rate, len(self.encoder) - 1)
+        return self.encode(x, rate), self.posterior_0(self._dropped(trunk, rate)).astype(jnp.float32)
+
     def decode(self, z: Float[Array, "b c"], rate: float = 0.0) -> Float[Array, "b d"]:
         """The linear output: reconstructions, or their logits where the output is a sigmoid."""
         for layer, act in zip(self.decoder, self.decoder_activations):
             z = act(layer(self._dropped(z, rate)))
-        return z.astype(jnp.float32)
+        mask = self.features - z.shape[1]  # columns of a mask are not reconstructed
+        return jnp.pad(z.astype(jnp.float32), ((0, 0), (0, mask)))
 
     def pair(self, h: Float[Array, "b e"], rate: float, depth: int) -> Float[Array, "b e"]:
         """Layer `depth` of the encoder and its mirror image: one layer of a stacked denoising autoencoder."""
@@ -102,9 +112,13 @@ class Autoencoder(nn.Module):
         return self.decoder_activations[mirror](self.decoder[mirror](self._dropped(code, rate))).astype(jnp.float32)
 
     def _embedded(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
-        """The first layer's input: counts as logarithms, wide categories by their embeddings."""
+        """The first layer's input: counts as logarithms, wide categories by their embeddings, a mask as a channel."""
         if self.config.output == "mixed":
             x = likelihood.encoder_input(self.blocks, x)
+        if self.config.layers != "dense":
+            shape, masked = layers.row_shape(self.config, self.features)
+            values, mask = jnp.split(x, [math.prod(shape)], axis=1)
+            return jnp.dstack([values.reshape(-1, *shape), mask]).reshape(len(x), -1) if masked else x
         if not self.embeddings:
             return x
         parts = [self.embeddings[str(start)](x[:, start:stop]) if str(start) in self.embeddings else x[:, start:stop]
@@ -129,6 +143,10 @@ class Autoencoder(nn.Module):
             case "mixed":
                 return likelihood.mean(self.blocks, out)
         return out
+
+    def values(self) -> int:
+        """How many values of a row `loss` is the mean of: its features, the columns of a table."""
+        return likelihood.columns(self.blocks) if self.config.output == "mixed" else self.features
 
     def _dropped(self, h: Array, rate: float) -> Array:
         if rate == 0:
@@ -161,6 +179,36 @@ class Net:
         """Each row's reconstruction loss, averaged over its features (or, of a table, its columns)."""
         return self._loss(x, self.module.apply(self.params, z, method="decode"))
 
+    def posterior(self, x: Float[Array, "b d"]) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
+        """Mean and log variance of q(z | x), of a network with a posterior; the mean is the code."""
+        return self.module.apply(self.params, x, method="posterior")
+
+    def calibrated(self, reconstruction: Float[Array, " b"], weight: Float[Array, " b"]) -> Float[Array, " b"]:
+        """-log p(x | z) of each row, averaged over its features as its `reconstruction` is, up to a constant.
+
+        Where that is a squared error, p is a Gaussian with one variance σ², the most likely one of the batch (Rybkin et
+        al. 2021, Simple and effective VAE training with calibrated decoders, section 3).
+        """
+        if self.module.config.output in ("sigmoid", "mixed"):
+            return reconstruction
+        log_variance = jnp.log(lax.stop_gradient(jnp.sum(weight * reconstruction) / jnp.sum(weight)))
+        log_variance = jnp.maximum(log_variance, likelihood.LEAST_LOG_VARIANCE)
+        return 0.5 * (reconstruction * jnp.exp(-log_variance) + log_variance)
+
+    def divergence(self, nats: Float[Array, " b"]) -> Float[Array, " b"]:
+        """Nats of a divergence between codes in the unit of `calibrated`, so that the two add up."""
+        return nats / self.module.apply(self.params, method="values")
+
+    def negative_elbo(
+        self, x: Float[Array, "b d"], key: Key[Array, ""], weight: Float[Array, " b"], rate: float = 0.0
+    ) -> Float[Array, " b"]:
+        """-log p(x | z) + KL(q(z | x) || N(0, 1)) for one z drawn from q: eq. 10 of Kingma and Welling 2014."""
+        dropout, noise = jax.random.split(key)
+        mean, log_variance = self.module.apply(self.params, x, rate, method="posterior", rngs={"dropout": dropout})
+        z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(noise, mean.shape)
+        kl = 0.5 * jnp.sum(mean**2 + jnp.exp(log_variance) - log_variance - 1, axis=-1)
+        return self.calibrated(self.reconstruction(x, z), weight) + self.divergence(kl)
+
     def denoising(
         self, x: Float[Array, "b d"], key: Key[Array, ""], rate: float, layer: int | None = None
     ) -> Float[Array, " b"]:
@@ -182,16 +230,17 @@ class Net:
         return self.module.apply(self.params, x, out, method="loss")
 
 
-def build(network: config.Network, features: int, dtype: str = "float32") -> Autoencoder:
-    """The module of a config for inputs of width `features`."""
-    return Autoencoder(network, features, jnp.dtype(dtype))
+def build(network: config.Network, features: int, dtype: str = "float32", posterior: bool = False) -> Autoencoder:
+    """The module of a config for inputs of width `features`, with a posterior where a method asks for one."""
+    return Autoencoder(network, features, jnp.dtype(dtype), network.variational or posterior)
 
 
 def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
     """(layer, kernel shape, parameters) of every layer in order, without allocating any."""
     shapes = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))["params"]
     shapes = {name: layer for name, layer in shapes.items() if isinstance(layer, dict)}  # no variances
-    groups = ["embedding", "encoder", "decoder"]
+    groups = ["embedding", "encoder", "posterior", "decoder"]
     order = sorted(shapes, key=lambda name: (groups.index(name.split("_")[0]), int(name.split("_")[1])))
-    kernels = ["x".join(map(str, shapes[name]["kernel"].shape)) for name in order]
+    kernels = [" ".join("x".join(map(str, leaf.shape)) for leaf in jax.tree.leaves(shapes[name]) if leaf.ndim > 1)
+               for name in order]
     return [(name, k, sum(leaf.size for leaf in jax.tree.leaves(shapes[name]))) for name, k in zip(order, kernels)]

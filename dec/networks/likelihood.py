@@ -79,26 +79,29 @@ def negative_log_likelihood(
 
     Constants that depend on x alone are left out.
     """
-    total, columns = jnp.zeros(x.shape[0]), 0
+    total = jnp.zeros(x.shape[0])
     for kind, start, stop, channels in blocks:
         a, o = x[:, start:stop], out[:, start:stop]
-        count = stop - start
         if kind == "gaussian":
             s = jnp.maximum(log_variance[start:stop], LEAST_LOG_VARIANCE)
             total += 0.5 * jnp.sum((a - o) ** 2 * jnp.exp(-s) + s, axis=-1)
         elif kind == "bernoulli":
             total += jnp.sum(optax.sigmoid_binary_cross_entropy(o, a), axis=-1)
         elif kind == "categorical":
-            total, count = total + optax.softmax_cross_entropy(o, a), 1
+            total += optax.softmax_cross_entropy(o, a)
         elif kind == "poisson":
             o = jnp.minimum(o, LARGEST_LOG_RATE)
             total += jnp.sum(jnp.exp(o) - a * o, axis=-1)
         else:
-            count = count // (channels + 1) * channels
             weight = weights([(kind, 0, stop - start, channels)], a, 1.0)
-            total += 0.5 * count * squared_error(a, o, weight)
-        columns += count
-    return total / columns
+            total += 0.5 * columns([(kind, start, stop, channels)]) * squared_error(a, o, weight)
+    return total / columns(blocks)
+
+
+def columns(blocks: list) -> int:
+    """The columns of the blocks: a category has one, and the mask of a sequence none."""
+    return sum(1 if kind == "categorical" else (stop - start) // (channels + 1) * channels if channels else stop - start
+               for kind, start, stop, channels in blocks)
 
 
 def mean(blocks: list, out: Float[Array, "b d"]) -> Float[Array, "b d"]:

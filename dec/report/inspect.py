@@ -12,6 +12,7 @@ from dec.config import Features
 from dec.data import Dataset, load
 from dec.data.base import row_blocks
 from dec.data.features import fit_features, numbers
+from dec.data.stream import ParquetTable
 from dec.report.table import markdown
 
 MANY = 40  # lines of a table that are shown
@@ -24,11 +25,14 @@ def inspect_data(spec: str, options: Features) -> str:
       FileNotFoundError, ValueError: as `dec.data.load` and the transformer of its kind.
     """
     dataset = load(spec, features=options)
-    features = fit_features(dataset, options, spec)
+    features, _ = fit_features(dataset, options, spec)
     lines = [dataset.source, f"kind      {dataset.kind}"]
     if dataset.ids is not None:
         lines.append(f"id        {dataset.ids.name}, for example {dataset.ids.iloc[0]}")
     lines.append("labels    " + _labels(dataset))
+    if isinstance(dataset.x, ParquetTable):
+        dataset = Dataset(dataset.name, dataset.x.sample, kind="table")
+        lines.append(f"sample    {len(dataset)} rows, drawn uniformly; all that follows is about them")
     lines += _raw(dataset, features)
     _, index, x = numbers(features, dataset, spec)
     lines += ["", f"features  {x.shape[0]} x {x.shape[1]} {x.dtype}{_sparsity(x)}"]

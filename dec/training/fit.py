@@ -20,6 +20,7 @@ from dec.methods.base import Method
 from dec.networks.autoencoder import Net, build
 from dec.shallow.agreement import agreement
 from dec.training import pretrained
+from dec.training.augment import Augment
 from dec.training.checkpoint import Checkpoint, unpack
 from dec.training.engine import (
     CONVERGED,
@@ -160,17 +161,19 @@ def fit(
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
         scaling = fit_scaling(training, model.scaling)
-        phase = Refine(method, k, n, model.batch_size, model.refinement)
+        phase = Refine(method, k, n, model.batch_size, model.refinement, Augment.of(model))
         keys = seed_keys(session.seeds, phase.name)
         refining = resume is not None and resume.stage == phase.name
         nets = None
         if method.on == "codes":
-            module = build(model.network, x.shape[1], model.dtype)
+            module = build(model.network, x.shape[1], model.dtype, method.posterior)
             if refining:  # the checkpoint holds the networks; only their shapes are needed
                 nets = jax.eval_shape(jax.vmap(lambda key: Net.fresh(key, module)), keys)
             else:
-                validation = x if pretrain_on is not None else None
-                nets = pretrained.networks(module, training, scaling, validation, model, session, cache, resume)
+                validation, own = x if pretrain_on is not None else None, build(model.network, x.shape[1], model.dtype)
+                nets = pretrained.networks(own, training, scaling, validation, model, session, cache, resume)
+                if own != module:
+                    nets = pretrained.with_posterior(nets, seed_keys(session.seeds, "posterior"), module)
         data = place(x, scaling, model.stream_above)  # only now: pretraining has had its own copy on the device
         with reading(data.x), session.clock("cluster"):
             if refining:

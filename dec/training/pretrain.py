@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
 from dec.networks.autoencoder import Net
+from dec.training.augment import Augment
 from dec.training.engine import NO_PROGRESS, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
 from dec.training.optimizer import transform
 
@@ -38,6 +38,7 @@ class Pretrain:
       rate: part of the layers' inputs dropped.
       layer: the layer pair trained alone, or None for all end to end.
       config: optimizer, keep_best and patience.
+      augment: what makes other views of the rows to reconstruct; None: they are taken as they are.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Pretrain:
     rate: float
     layer: int | None
     config: config.Pretraining
+    augment: Augment | None = None
 
     @property
     def periods(self) -> int:
@@ -71,12 +73,13 @@ class Pretrain:
         tx, rate = self._optimizer()
 
         def objective(net: Net, x, weight, step_key):
-            return weighted_mean(net.denoising(x, step_key, self.rate, self.layer), weight)
+            return weighted_mean(self._loss(net, x, step_key, weight, self.rate), weight)
 
         def step(index, carry):
             net, optimizer = carry
             x, _, valid = data.batch(key, index, self.batch_size)
             step_key = jax.random.fold_in(key, ~index.astype(jnp.uint32))  # apart from the epochs' keys
+            x = self.augment(x, jax.random.fold_in(step_key, 1)) if self.augment else x
             loss, gradient = jax.value_and_grad(objective)(net, x, valid.astype(jnp.float32), step_key)
             updates, optimizer = tx.update(gradient, optimizer, net)
             terms = {"loss": loss}
@@ -88,9 +91,9 @@ class Pretrain:
         carry, record = steps(step, (state.net, state.optimizer), first, first + self.steps_per_epoch)
         net, optimizer = carry
         if validation is not None:
-            record["validation_loss"] = self._mean(lambda x: net.denoising(x, key, 0.0, self.layer), validation)
+            record["validation_loss"] = self._mean(lambda x, weight: self._loss(net, x, key, weight), validation)
             if self.config.accuracy:
-                record["validation_accuracy"] = self._mean(partial(_matches, net), validation)
+                record["validation_accuracy"] = self._mean(lambda x, weight: _matches(net, x), validation)
         judged = record.get("validation_loss", record["loss"])
         best = self._best(state.memory, judged, epoch, net)
         status = jnp.where(jnp.isfinite(record["loss"]), state.status, NOT_FINITE)
@@ -100,10 +103,20 @@ class Pretrain:
         record["learning_rate"] = rate(first)
         return State(net, (), optimizer, best, status, first + self.steps_per_epoch), record
 
-    def _mean(self, f: Callable[[Float[Array, "c d"]], Float[Array, " c"]], data: Data) -> Float[Array, ""]:
-        """The mean of a function of a row over all rows."""
+    def _loss(
+        self, net: Net, x: Float[Array, "b d"], key: Key[Array, ""], weight: Float[Array, " b"], rate: float = 0.0
+    ) -> Float[Array, " b"]:
+        """Each row's loss in this stage."""
+        if net.module.config.variational and self.layer is None:
+            return net.negative_elbo(x, key, weight, rate)
+        return net.denoising(x, key, rate, self.layer)
+
+    def _mean(
+        self, f: Callable[[Float[Array, "c d"], Float[Array, " c"]], Float[Array, " c"]], data: Data
+    ) -> Float[Array, ""]:
+        """The mean of a function of rows and their weights over all rows."""
         def chunk(x, weight):
-            return (), jnp.sum(f(x) * weight)
+            return (), jnp.sum(f(x, weight) * weight)
 
         return sweep(chunk, data)[1] / data.x.shape[0]
 
@@ -124,14 +137,16 @@ def _matches(net: Net, x: Float[Array, "b d"]) -> Float[Array, " b"]:
     return (jnp.argmax(x, axis=-1) == jnp.argmax(net.decode(net.encode(x)), axis=-1)).astype(jnp.float32)
 
 
-def stages(pretraining: config.Pretraining, layers: int, rows: int, batch_size: int) -> list[Pretrain]:
+def stages(model: config.Model, rows: int) -> list[Pretrain]:
     """The stages in order: layer by layer, end to end (with dropout where asked), fine-tuned without dropout."""
-    def stage(name: str, epochs: int, rate: float, layer: int | None = None) -> Pretrain:
-        return Pretrain(name, epochs, batch_size, rows, rate, layer, pretraining)
+    pretraining = model.pretraining
 
-    layerwise = [
-        stage(f"layer {i + 1}", pretraining.layerwise_epochs, pretraining.dropout, i) for i in range(layers)
-    ]
+    def stage(name: str, epochs: int, rate: float, layer: int | None = None) -> Pretrain:
+        augment = Augment.of(model) if layer is None else None
+        return Pretrain(name, epochs, model.batch_size, rows, rate, layer, pretraining, augment)
+
+    layerwise = [stage(f"layer {i + 1}", pretraining.layerwise_epochs, pretraining.dropout, i)
+                 for i in range(len(model.network.widths) + 1)]
     # Xie et al. 2016, section 3.2: after the denoising layers, the whole is fine-tuned without dropout.
     end_to_end = stage("pretrain", pretraining.epochs, 0.0 if pretraining.layerwise_epochs else pretraining.dropout)
     finetune = stage("finetune", pretraining.finetune_epochs, 0.0)

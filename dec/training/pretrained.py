@@ -103,7 +103,7 @@ def _train(
     else:
         nets = _fresh(module, keys, how)
     good = np.ones(len(seeds), bool)
-    phases = stages(pretraining, len(module.config.hidden) + 1, x.shape[0], model.batch_size)
+    phases = stages(model, x.shape[0])
     done = [phase.name for phase in phases].index(resume.stage) if resume else 0
     with reading(data.x, watched and watched.x):
         for phase in phases[done:]:
@@ -117,6 +117,16 @@ def _train(
             good &= np.asarray(states.status) != NOT_FINITE
             nets = phase.result(states)
     return nets, good & (not session.interrupted)
+
+
+@partial(jax.jit, static_argnames=("posterior",))
+def with_posterior(nets: Net, keys: Array, posterior: Autoencoder) -> Net:
+    """The stacked networks as ones of the module `posterior`: what they lack, newly drawn."""
+    def one(net: Net, key: Array) -> Net:
+        params = traverse_util.flatten_dict(Net.fresh(key, posterior).params)
+        return Net(traverse_util.unflatten_dict(params | traverse_util.flatten_dict(net.params)), posterior)
+
+    return jax.vmap(one)(nets, keys)
 
 
 def _split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
 from dec.methods.base import Batch, Clock, Head, Method, View, labels_of
+from dec.training.augment import Augment
 from dec.training.batches import permute
 from dec.training.descend import descend, touched
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
@@ -41,6 +42,7 @@ class Refine:
       rows: n.
       batch_size: rows a step.
       config: steps, refresh interval, tolerance, frozen part, optimizer.
+      augment: what makes other views of the rows; None: they are trained on as they are.
     """
 
     method: Method
@@ -48,6 +50,7 @@ class Refine:
     rows: int
     batch_size: int
     config: config.Refinement
+    augment: Augment | None = None
     name: str = "cluster"
 
     @property
@@ -101,14 +104,14 @@ class Refine:
 
         def draw(i) -> tuple[Batch, Clock]:
             x, at, valid = data.batch(key, i, self.batch_size)
-            weight = valid.astype(jnp.float32)
+            weight, own = valid.astype(jnp.float32), jax.random.fold_in(key, ~i.astype(jnp.uint32))  # no epoch's key
             batch = Batch(
-                x=x,
+                x=self.augment(x, jax.random.fold_in(own, 1)) if self.augment else x,
                 clean=x,
                 rows=jax.tree.map(lambda a: a[at], rows) if self._keeps else self._assigned(state, x, weight)[1],
                 stats=stats,
                 weight=weight,
-                key=jax.random.fold_in(key, ~i.astype(jnp.uint32)),  # apart from the epochs' keys
+                key=own,
             )
             return batch, self._clock(i)
 

@@ -162,18 +162,23 @@ def window_rows(x: Rows) -> int:
     """
     if issparse(x[:0]):
         return SPARSE_WINDOW
-    width = max(1, math.prod(x.shape[1:]) * jax.dtypes.canonicalize_dtype(x.dtype).itemsize)
+    width = max(1, math.prod(x.shape[1:]) * _held(x).itemsize)
     return max(LEAST_WINDOW, WINDOW_BYTES // width)
 
 
 def put(x: Rows, stream_above: float) -> Array | Sparse | Streamed:
     """Rows in their raw dtype on the default device, or streamed where they have more GiB than `stream_above`."""
     if nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31):  # more than int32 can count
-        number, dtype = next(_numbers), jax.dtypes.canonicalize_dtype(x.dtype)
+        number, dtype = next(_numbers), _held(x)
         _OPEN[number] = Windows(x, window_rows(x), dtype)
         return Streamed(jnp.int32(number), tuple(x.shape), dtype)
     x = x[:]
-    return Sparse.of(x) if issparse(x) else jnp.asarray(x)
+    return Sparse.of(x) if issparse(x) else jnp.asarray(np.asarray(x, _held(x)))
+
+
+def _held(x: Rows) -> np.dtype:
+    """What rows are held as: bytes stay bytes, all else is float32."""
+    return np.dtype(np.uint8 if x.dtype == np.uint8 else np.float32)
 
 
 @contextmanager

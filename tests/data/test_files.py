@@ -72,7 +72,7 @@ def test_npy_keeps_uint8(tmp_path):
     np.testing.assert_array_equal(data.x, SMALL)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.float16, np.int64, np.int16, ">f4"])
 def test_a_large_npy_stays_on_the_disk(tmp_path, monkeypatch, dtype):
     monkeypatch.setattr(files, "MAPPED", 100)
     np.save(tmp_path / "large.npy", SMALL.repeat(5, axis=0).astype(dtype))
@@ -81,7 +81,8 @@ def test_a_large_npy_stays_on_the_disk(tmp_path, monkeypatch, dtype):
     np.testing.assert_array_equal(data.x, SMALL.repeat(5, axis=0))
     monkeypatch.setattr(files, "MAPPED", 10**6)
     small = load(str(tmp_path / "large.npy"))
-    assert not isinstance(small.x, np.memmap) and small.digest == data.digest
+    assert not isinstance(small.x, np.memmap)
+    assert (small.digest == data.digest) == (small.x.dtype == dtype)
 
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "coo", "bsr"])

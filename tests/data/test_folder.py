@@ -1,4 +1,4 @@
-"""Folders of images, texts and Parquet shards."""
+"""Folders of images, texts, recordings and Parquet shards."""
 
 from pathlib import Path
 
@@ -12,12 +12,14 @@ from dec.data import load
 
 
 def fill(folder, *names):
-    """Files of a colour or a text of their own."""
+    """Files of a colour, a text or a length of their own."""
     for i, name in enumerate(names):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".txt":
             path.write_text(f"the text in {name}")
+        elif path.suffix == ".npy":
+            np.save(path, np.ones((i + 1, 2)))
         else:
             Image.fromarray(np.full((3, 4), i, np.uint8)).save(path)
     return folder
@@ -35,6 +37,25 @@ def test_images_stay_paths_labelled_by_their_folder(tmp_path):
     assert data.source == f"{folder}, 4 rows; not read: 1 .csv"
     part = load(str(folder), 2)
     assert [folder / name for name in part.ids] == list(part.x) and len(part.y) == 2
+
+
+def test_recordings_stay_paths_labelled_by_their_folder(tmp_path):
+    folder = fill(tmp_path / "steps", "run/b.npy", "run/a.npy", "walk/c.npy")
+    data = load(str(folder))
+    assert data.kind == "sequence" and data.ids.tolist() == ["run/a.npy", "run/b.npy", "walk/c.npy"]
+    assert list(data.x) == [folder / name for name in data.ids] and data.y.tolist() == [0, 0, 1]
+    before = data.digest
+    np.save(folder / "run/b.npy", np.zeros((1, 2)))
+    assert load(str(folder)).digest != before
+
+
+@pytest.mark.parametrize("suffix", ["png", "txt", "npy"])
+def test_without_labels_sub_folders_are_of_any_depth(tmp_path, suffix):
+    names = [f"{name}.{suffix}" for name in ("a", "b/c", "b/d/e/f")]
+    data = load(str(fill(tmp_path / "new", *names)), labels=False)
+    assert data.ids.tolist() == names and data.y is None and data.classes == ()
+    labelled = load(str(tmp_path / "new" / "b" / "d"), labels=False)  # one level is labels still
+    assert labelled.classes == ("e",) and labelled.ids.tolist() == [f"e/f.{suffix}"]
 
 
 @pytest.mark.parametrize("names, classes", [

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import skops.io
@@ -11,7 +12,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
+from dec import config
 from dec.data.sequence import SequenceWindows
+from dec.networks.autoencoder import Net, build
 from dec.networks.likelihood import parse
 
 HAPT = Path(os.environ.get("DEC_DATA", "")) / "hapt" / "hapt.npz"
@@ -69,6 +72,43 @@ def test_windows_of_different_lengths():
     assert where.dtype.kind == "i" and features.blocks_ == ("sequence:2x1",)
     np.testing.assert_array_equal(features.inverse_transform(rows)[..., 0], [[1, 2], [3, 4], [8, NAN], [10, 11]])
     np.testing.assert_array_equal(features.transform(np.ones((1, 4))), np.ones((2, 4)))  # longer than any of the fit
+
+
+def test_a_network_that_is_told_of_the_mask_judges_only_the_steps_that_are_there():
+    windows = SequenceWindows()
+    rows = windows.fit_transform(RAGGED)
+    network = config.Network(hidden=(4,), code_size=2, blocks=windows.blocks_)  # as the README says
+    net = Net.fresh(jax.random.key(0), build(network, rows.shape[1]))
+    codes = net.encode(rows)
+    out = np.asarray(net.decode(codes), np.float64)[:, :6].reshape(2, 3, 2)
+    wanted = [((recording - out[i, :len(recording)]) ** 2).mean() for i, recording in enumerate(RAGGED)]
+    np.testing.assert_allclose(net.reconstruction(rows, codes), wanted, rtol=1e-5)
+
+
+def test_files_are_the_recordings_in_them(tmp_path):
+    paths = [tmp_path / f"{i}.npy" for i in range(len(RAGGED))]
+    for path, recording in zip(paths, RAGGED):
+        np.save(path, recording)
+    rows = SequenceWindows().fit_transform(RAGGED)
+    for same in (paths, list(map(str, paths)), np.array(paths)):
+        features = SequenceWindows().fit(same)
+        np.testing.assert_array_equal(features.transform(same), rows)
+        np.testing.assert_array_equal(features.windows(same), [[0, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("recording, message", [
+    (np.ones((4, 2)), "has 4 steps, but the longest of the fit has 3"),
+    (np.ones((2, 1)), r"has 1 channels, but recording 0 \(.*first.npy\) has 2"),
+    (np.ones((1, 2, 3)), r"has shape \(1, 2, 3\)"),
+    (np.array([[1, 2], [3, NAN]]), "has the value nan in step 1, channel 1"),
+    (np.array([["a", "b"]]), "holds values of dtype <U1"),
+    (np.array([[None, 1]]), "pickled objects"),
+])
+def test_a_bad_file_is_named(tmp_path, recording, message):
+    np.save(tmp_path / "first.npy", RAGGED[0])
+    np.save(tmp_path / "bad.npy", recording)
+    with pytest.raises(ValueError, match=rf"^recording 1 .*bad\.npy.*{message}"):
+        SequenceWindows().fit(RAGGED).transform([tmp_path / "first.npy", tmp_path / "bad.npy"])
 
 
 @pytest.mark.parametrize("x, window", [(EQUAL, None), (RAGGED, None), (EQUAL, 2), (RAGGED, 2)])

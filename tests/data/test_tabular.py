@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from dec.config import Features
-from dec.data import load
+from dec.data import base, load, stream
+from dec.data.stream import ParquetTable
 
 FRAME = pd.DataFrame({
     "code": ["007", "010", "0a"], "brand": ["Nokia", "Sony, Ltd", 'LG "Life"\nGood'], "price": [3.5, np.nan, 2.25],
@@ -125,12 +126,44 @@ def test_long_texts_and_blank_lines(tmp_path):
     assert data.x["n"].tolist() == [1, 2] and data.x["text"].tolist() == [text, text]
 
 
-@pytest.mark.parametrize("index, columns", [(None, ["a", "b"]), ("key", ["key", "a", "b"])])
+@pytest.mark.parametrize("index, columns", [(None, ["a", "b"]), ("key", ["a", "b", "key"])])
 def test_a_named_index_of_parquet_is_a_column(tmp_path, index, columns):
     """And a folder called key=value adds none."""
     frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]}, index=pd.Index([7, 5], name=index))
     (tmp_path / "year=2019").mkdir()
     assert list(load(str(write(tmp_path / "year=2019", ".parquet", frame))).x) == columns
+
+
+@pytest.mark.parametrize("labels", [True, False])
+@pytest.mark.parametrize("limit", [None, 30])
+@pytest.mark.parametrize("options", [
+    {}, {"columns": ("price", "brand", "sold")}, {"drop": ("price",)}, {"id": "code", "label": "class"},
+    {"id": "code", "label": "class", "keep": ("note", "sold"), "missing": "drop"}, {"columns": ("note",)},
+])
+def test_size_decides_only_how_rows_are_read(tmp_path, monkeypatch, options, limit, labels):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({
+        "code": [f"c{i}" for i in range(100)], "brand": rng.choice(["x", "y", " "], 100),
+        "sold": rng.integers(0, 9, 100), "class": rng.integers(0, 3, 100),
+        "price": np.where(rng.random(100) < 0.2, np.nan, rng.normal(size=100)),
+        "note": [f"words that are {i} free text" for i in range(100)],
+    })
+    frame.to_parquet(tmp_path / "table.parquet", row_group_size=13)
+    whole = load(str(tmp_path / "table.parquet"), limit, Features(**options), labels)
+    monkeypatch.setattr(stream, "LARGE", 0)
+    monkeypatch.setattr(base, "PIECE", 60)
+    data = load(str(tmp_path / "table.parquet"), limit, Features(**options), labels)
+    assert isinstance(data.x, ParquetTable) == (data.kind == "table") and len(data) == len(whole)
+    assert (data.source, data.kind, data.digest, data.column) == (whole.source, whole.kind, whole.digest, whole.column)
+    if data.kind == "table":
+        pd.testing.assert_frame_equal(data.x[:], whole.x)
+    for field in ("ids", "y", "classes", "kept", "rows"):
+        got, wanted = getattr(data, field), getattr(whole, field)
+        assert (got is None) == (wanted is None) and np.array_equal(got, wanted), field
+    if options.get("missing"):
+        missing = frame[["brand", "price"]].isin([" ", np.nan]).any(axis=1)
+        assert f"dropped {missing.sum()} of 100 rows: missing brand" in data.source
+        assert limit or data.rows.tolist() == np.flatnonzero(~missing).tolist() == data.x[:].index.tolist()
 
 
 def test_the_digest_tells_tables_apart(tmp_path):

@@ -1,6 +1,8 @@
 """Every kind of raw data from its file to clusters, and back through `predict` to the same clusters."""
 
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from command_line import run
 from PIL import Image
 
 import dec
-from dec.data import tabular
+from dec.data import files, stream
 
 TINY = ["--hidden", "16", "--code-size", "2", "--pretraining.epochs", "30", "--batch-size", "32", "--quiet"]
 N = 60
@@ -57,6 +59,21 @@ def recordings(folder):
     return "recordings.npz", ["--window", "12", "--scaling", "standard"], True
 
 
+def folder_of_recordings(folder):
+    rng = np.random.default_rng(0)
+    for i, g in enumerate(GROUP):
+        time = np.arange(rng.integers(12, 25)) * (np.pi / 6 if g else np.pi / 2)
+        where = folder / "steps" / f"group {g}"
+        where.mkdir(parents=True, exist_ok=True)
+        np.save(where / f"{i:02d}.npy", np.sin(time + rng.uniform(0, 0.2))[:, None] + rng.normal(0, 0.05, (1, 2)))
+    return "steps", [], True
+
+
+def mapped(folder):
+    np.save(folder / "mapped.npy", numbers())  # float64
+    return "mapped.npy", ["--stream-above", "0"], False
+
+
 def sparse(folder):
     x = np.where(np.random.default_rng(1).random((N, 12)) < 0.4, numbers(), 0) + GROUP[:, None] * np.eye(12)[0] * 9
     scipy.sparse.save_npz(folder / "sparse.npz", scipy.sparse.csr_array(x))
@@ -76,12 +93,16 @@ def place(tmp_path_factory, quick_compilation):
     folder = tmp_path_factory.mktemp("kinds")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEC_CACHE", str(folder / "cache"))
-        patch.setattr(tabular, "LARGE", 0)  # so that the shards stay on the disk
+        patch.setattr(stream, "LARGE", 0)  # so that the shards stay on the disk
+        patch.setattr(files, "MAPPED", 300)  # and so do larger arrays
         patch.chdir(folder)
         yield folder
 
 
-@pytest.mark.parametrize("make", [table_of_texts, folder_of_texts, folder_of_images, recordings, sparse, shards])
+FOLDERS = (folder_of_texts, folder_of_images, folder_of_recordings)
+
+
+@pytest.mark.parametrize("make", [table_of_texts, *FOLDERS, recordings, mapped, sparse, shards])
 def test_from_the_file_to_clusters_and_back(place, make):
     data, options, labelled = make(place)
     out = place / f"run of {make.__name__}"
@@ -90,14 +111,21 @@ def test_from_the_file_to_clusters_and_back(place, make):
     assert "1/1 ok" in printed and ("ACC" in printed) == labelled
     found = pd.read_csv(out / "labels.csv")
     group = GROUP
-    if make in (folder_of_texts, folder_of_images):
+    if make in FOLDERS:
         group = found["file"].str.startswith("group 1").astype(int).to_numpy()
     if make is recordings:
         assert list(found["step"][:4]) == [0, 12, 0, 12]
         group = np.repeat(GROUP, 2)
     assert pd.crosstab(found["cluster"], group).max(axis=1).sum() >= 0.9 * len(group), "each cluster is one group"
+    if make is folder_of_recordings:  # of 12 to 24 steps: the network is told of the mask
+        assert dec.load(out)[-1].fit_.model.network.blocks == ("sequence:24x2",)
+    if make in FOLDERS:  # no labels are needed to predict, so that files may be at any depth
+        shutil.copytree(data, f"new {data}/in/it")
+        data = f"new {data}"
     assert run("predict", out, data, "--out", f"{out}.csv")[0] == 0
     again = pd.read_csv(f"{out}.csv")
+    if make in FOLDERS:
+        again["file"] = again["file"].str.removeprefix("in/it/")
     pd.testing.assert_frame_equal(again, found[list(again)], rtol=1e-3)
 
 

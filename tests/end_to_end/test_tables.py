@@ -1,5 +1,6 @@
 """A table from its file to the clusters of new rows: the walk that a person with a CSV takes."""
 
+import json
 
 import numpy as np
 import pandas as pd
@@ -86,6 +87,17 @@ def test_an_odd_row_has_the_highest_anomaly_score(trained):
     found = pd.read_csv("odd-found.csv")
     assert found["anomaly"].idxmax() == 7
     assert 0.5 < found["anomaly"].median() < 2 and found["anomaly"][7] > 3 * found["anomaly"].drop(7).max()
+
+
+def test_evaluate_on_labels_with_gaps_says_that_there_are_no_scores(trained):
+    new = shop(50, 5)
+    for name, gaps in (("full.csv", []), ("gaps.csv", [3])):
+        new.loc[gaps, "group"] = None
+        new.to_csv(name, index=False)
+        status, out, err = run("evaluate", trained, "--data", name)
+        assert (status, err) == (0, ""), err
+        assert ("acc" in json.loads(out)) == (not gaps)
+    assert "gaps.csv does not have one for every row" in json.loads(out)["labels"]
 
 
 def test_a_missing_column_is_named(trained):

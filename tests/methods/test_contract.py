@@ -15,12 +15,13 @@ from dec.networks.autoencoder import Net, build
 from dec.options import options_of
 
 K, N, D, CODE = 3, 40, 6, 4
+OPTIONS = {"n2d": {"manifold": "isomap"}}  # UMAP compiles for half a minute
 pytestmark = pytest.mark.parametrize("name", METHODS)
 
 
 @pytest.fixture(scope="module")
 def net():
-    return Net.fresh(jax.random.key(1), build(dec.Network(hidden=(8,), code_size=CODE), D))
+    return Net.fresh(jax.random.key(1), build(dec.Network(hidden=(8,), code_size=CODE), D, posterior=True))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def x():
 
 
 def started(name, net, x):
-    method = make(name)
+    method = make(name, OPTIONS.get(name))
     codes = net.encode(x) if method.on == "codes" else x
     return method, codes, method.init(jax.random.key(0), net, View(lambda net: codes, jnp.ones(N)), K)
 
@@ -108,6 +109,17 @@ def test_refreshed_sums_add_over_chunks(name, net, x):
         np.testing.assert_allclose(whole, sum(halves), rtol=1e-5)
 
 
+def test_padding_updates_nothing(name, net, x):
+    method, codes, head = started(name, net, x)
+    if method.update is None:
+        return
+    batch = batch_of(method, head, codes, x)._replace(weight=jnp.ones(N).at[-3:].set(0))
+    found, other = (method.update(head, rows, batch) for rows in (codes, codes.at[-3:].add(100)))
+    for leaf, same, start in zip(*map(jax.tree.leaves, (found, other, head.state))):
+        np.testing.assert_allclose(leaf, same, rtol=1e-6)
+        assert leaf.shape == start.shape and leaf.dtype == start.dtype
+
+
 def test_options_are_documented_and_cited(name, net, x):
     doc = inspect.getdoc(METHODS[name])
     assert re.search(r"\b(19|20)\d\d\b", doc.split("References:")[1])
@@ -118,7 +130,7 @@ def test_options_are_documented_and_cited(name, net, x):
 
 @pytest.mark.usefixtures("quick_compilation")
 def test_trains_end_to_end(name, net, x, blobs, tiny):
-    model = dec.DeepClustering(4, method=name, n_init=2, **tiny).fit(blobs[0])
+    model = dec.DeepClustering(4, method=name, method_options=OPTIONS.get(name), n_init=2, **tiny).fit(blobs[0])
     noise = make(name).noise  # such a method finds its own number of clusters
     assert (model.runs_["status"] == "ok").all() and ((model.runs_["occupied"] == 4).all() or noise)
     np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)

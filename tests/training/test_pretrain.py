@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from dec.config import Optimizer, Pretraining
+from dec.config import Model, Network, Optimizer, Pretraining
 from dec.data.scaling import Scaling, fit_scaling
 from dec.networks.autoencoder import build
 from dec.training import engine, pretrained, rows
@@ -68,7 +68,8 @@ def test_patience_and_the_best_weights(watched, x):
 def test_a_layers_stage_changes_its_own_pair_alone(x, start, run_phase, identical):
     """The inner pair; that the gradient of each pair is its own is a test of the network."""
     config = Pretraining(layerwise_epochs=3, dropout=0.1, optimizer=Optimizer("adam", 0.01))
-    data, phase = place(x, SCALING), stages(config, 2, 300, 64)[1]
+    model = Model(network=Network(hidden=(16,)), pretraining=config, batch_size=64)
+    data, phase = place(x, SCALING), stages(model, 300)[1]
     state = start(phase)
     before = jax.device_get(first(state.net))
     after = first(run_phase(phase, data, state, KEYS)[0].net)
@@ -81,7 +82,8 @@ def test_a_layers_stage_changes_its_own_pair_alone(x, start, run_phase, identica
 
 def test_the_stages_in_order():
     def listed(**config):
-        return [(s.name, s.epochs, s.rate, s.layer) for s in stages(Pretraining(**config), 2, 10, 5)]
+        model = Model(network=Network(hidden=(16,)), pretraining=Pretraining(**config))
+        return [(s.name, s.epochs, s.rate, s.layer) for s in stages(model, 10)]
 
     assert listed(epochs=3) == [("pretrain", 3, 0.0, None)]
     assert listed(epochs=3, dropout=0.2, finetune_epochs=2) == [("pretrain", 3, 0.2, None), ("finetune", 2, 0.0, None)]

@@ -69,7 +69,7 @@ def test_csr_rows_are_its_dense_rows(make):
 # ---- Streamed rows, by themselves
 
 
-@pytest.mark.parametrize("kind", ["uint8", "float64", "memmap", "images", "csr", "subset"])
+@pytest.mark.parametrize("kind", ["uint8", "float64", "int64", "foreign", "memmap", "images", "csr", "subset"])
 @pytest.mark.usefixtures("small_windows")
 def test_streamed_rows_are_the_resident_ones(kind, tmp_path):
     rng = np.random.default_rng(0)
@@ -77,6 +77,10 @@ def test_streamed_rows_are_the_resident_ones(kind, tmp_path):
     match kind:
         case "float64":
             x = x / 3
+        case "int64":
+            x = x.astype(np.int64) + 2**40
+        case "foreign":
+            x = (x / 3).astype(">f4")
         case "memmap":
             np.save(tmp_path / "x.npy", x)
             x = np.load(tmp_path / "x.npy", mmap_mode="r")

@@ -1,0 +1,127 @@
+"""Clusters that a library finds on the host, and the heads of plain arrays that assign rows to them on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, Key, PyTree
+
+from dec.methods.base import OUT, Head, Method
+from dec.shallow.distances import squared_distances
+from dec.shallow.kmeans import chunks
+
+MOST = 20_000  # rows that an algorithm which compares all with all looks at; a uniform sample of more
+TABLE = 1 << 24  # entries of a table of distances
+FAR = float(np.finfo(np.float32).max)
+
+Metric = Literal["euclidean", "cosine"]
+
+
+class Known(NamedTuple):
+    """Rows whose clusters are known, which others share with the nearest of them."""
+
+    rows: Float[Array, "m d"]
+    log_q: Float[Array, "m k"]
+    joined: Bool[Array, " m"]  # which of them others may join
+    radius: Float[Array, ""]  # and how near they must be
+
+
+class Found(NamedTuple):
+    """Clusters of rows on the host."""
+
+    labels: Int[np.ndarray, " m"]  # any numbers from 0; -1 is noise
+    joined: Bool[np.ndarray, " m"] | bool = True
+    radius: float = FAR
+
+
+def on_host(
+    find: Callable[[np.ndarray, int], PyTree], shapes: PyTree, key: Key[Array, ""],
+    codes: Float[Array, "m d"], weight: Float[Array, " m"],
+) -> PyTree:
+    """find(codes, seed) on the host, of the rows whose weight is not 0.
+
+    Args:
+      find: gives arrays of these shapes, or with a row for each of the rows it got; the others then have zeros.
+      shapes: of the result, `jax.ShapeDtypeStruct`s.
+    """
+    def run(codes, weight, seed):
+        used = np.asarray(weight) > 0
+
+        def spread(found, shape):
+            whole = np.zeros(shape.shape, shape.dtype)
+            whole[used if np.shape(found) != shape.shape else ...] = found
+            return whole
+
+        return jax.tree.map(spread, find(np.asarray(codes)[used], int(seed)), shapes)
+
+    return jax.pure_callback(run, shapes, codes, weight, jax.random.bits(key), vmap_method="sequential")
+
+
+def sample(
+    key: Key[Array, ""], codes: Float[Array, "n d"], weight: Float[Array, " n"], most: int
+) -> tuple[Float[Array, "m d"], Float[Array, " m"]]:
+    """All rows, or a uniform sample of `most` of them."""
+    if len(codes) <= most:
+        return codes, weight
+    rows = jnp.sort(jax.random.choice(key, len(codes), (most,), replace=False))
+    return codes[rows], weight[rows]
+
+
+def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, noise: bool = False) -> Method:
+    """The method around cluster(codes [m, d], k, seed) for at most `MOST` rows; others are what the nearest of them is.
+
+    Clusters are numbered by their size; the rows of more than k are noise. With the metric "cosine" all rows are scaled
+    to unit length, where |a - b|² = 2 (1 - cos).
+    """
+    if metric not in ("euclidean", "cosine"):
+        raise ValueError(f"metric={metric!r} must be euclidean or cosine")
+
+    def scaled(codes):
+        length = jnp.linalg.norm(codes, axis=1, keepdims=True)
+        return codes if metric == "euclidean" else codes / jnp.where(length > 0, length, 1)
+
+    def init(key, net, view, k):
+        draw, seed = jax.random.split(key)
+        codes, weight = sample(draw, scaled(view.encode(net)), view.weight, MOST)
+        m, shape = len(codes), jax.ShapeDtypeStruct
+
+        def find(codes, seed):
+            found = cluster(codes, k, seed)
+            sizes = np.bincount(found.labels[found.labels >= 0], minlength=k)
+            rank = np.argsort(np.argsort(-sizes, kind="stable"))
+            kept = (found.labels >= 0) & (rank[found.labels] < k)
+            return np.where(kept, rank[found.labels], -1), np.broadcast_to(found.joined, len(codes)), found.radius
+
+        labels, joined, radius = on_host(
+            find, (shape((m,), jnp.int32), shape((m,), bool), shape((), jnp.float32)), seed, codes, weight)
+        return Head((), Known(codes, certain(labels, k), joined, radius))
+
+    return Method(init, lambda head, codes: nearest(head.state, scaled(codes)), noise=noise)
+
+
+def certain(labels: Int[Array, " n"], k: int) -> Float[Array, "n k"]:
+    """Log assignments to one cluster each, or to none."""
+    return jnp.where(jax.nn.one_hot(labels, k) > 0, 0.0, OUT)
+
+
+def nearest(known: Known, codes: Float[Array, "n d"]) -> Float[Array, "n k"]:
+    """The log assignments of each code's nearest row; `OUT` where none is near. At most `TABLE` distances at a time."""
+    center = known.joined @ known.rows / jnp.maximum(known.joined.sum(), 1)  # far from 0, distances lose their digits
+    codes = codes - center
+    rows = chunks(known.rows - center, known.joined, max(TABLE // len(codes), 1))
+
+    def closer(best, chunk):
+        least, at, first = best
+        distance = jnp.where(chunk.weight, squared_distances(codes, chunk.x), jnp.inf)
+        here = distance.min(axis=1)
+        at = jnp.where(here < least, first + jnp.argmin(distance, axis=1), at)
+        return (jnp.minimum(here, least), at, first + len(chunk.x)), None
+
+    start = jnp.full(len(codes), jnp.inf), jnp.zeros(len(codes), jnp.int32), jnp.int32(0)
+    (least, at, _), _ = lax.scan(closer, start, rows)
+    return jnp.where((jnp.sqrt(least) <= known.radius)[:, None], known.log_q[at], OUT)

@@ -1,0 +1,83 @@
+"""What is found on the host, and the nearest of known rows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dec.methods import host
+from dec.methods.base import OUT, View, labels_of
+from dec.methods.host import Found, Known, by_rows, certain, nearest, on_host
+
+KEY = jax.random.key(0)
+shape = jax.ShapeDtypeStruct
+
+
+def test_rows_without_weight_are_not_passed_and_get_zeros():
+    codes, weight = jnp.arange(8.0).reshape(4, 2), jnp.array([1.0, 0, 1, 0])
+
+    def find(codes, seed):
+        np.testing.assert_array_equal(codes, [[0, 1], [4, 5]])
+        return codes.sum(axis=1), codes.mean(axis=0)
+
+    by_row, mean = on_host(find, (shape((4,), jnp.float32), shape((2,), jnp.float32)), KEY, codes, weight)
+    np.testing.assert_array_equal(by_row, [1, 0, 9, 0])
+    np.testing.assert_array_equal(mean, [2, 3])
+
+
+def test_each_key_has_its_seed():
+    seeds = [int(on_host(lambda codes, seed: seed % 2**31, shape((), jnp.int32), jax.random.key(i), jnp.zeros((1, 1)),
+                         jnp.ones(1))) for i in (0, 1, 0)]
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+@pytest.mark.parametrize("table", [1, 7 * 30, 1 << 24])  # a row, a third of the rows, all rows at a time
+def test_nearest_against_float64(monkeypatch, table):
+    monkeypatch.setattr(host, "TABLE", table)
+    rng = np.random.default_rng(0)
+    rows, codes = 1e3 + rng.normal(size=(20, 3)), 1e3 + rng.normal(size=(30, 3))
+    joined, radius = rng.random(20) < 0.7, 1.0
+    labels = rng.integers(4, size=20)
+    known = Known(jnp.float32(rows), certain(jnp.array(labels), 4), jnp.array(joined), jnp.float32(radius))
+    distance = np.where(joined, np.linalg.norm(np.float32(codes)[:, None] - np.float32(rows), axis=2), np.inf)
+    expected = np.where(distance.min(axis=1) <= radius, labels[distance.argmin(axis=1)], -1)
+    assert {*expected} == {-1, 0, 1, 2, 3}
+    np.testing.assert_array_equal(labels_of(nearest(known, jnp.float32(codes))), expected)
+
+
+def test_none_of_nothing():
+    known = Known(jnp.ones((3, 2)), jnp.zeros((3, 2)), jnp.zeros(3, bool), jnp.float32(host.FAR))
+    np.testing.assert_array_equal(nearest(known, jnp.ones((1, 2))), [[OUT, OUT]])
+
+
+def halves(codes, k, seed):
+    return Found((codes[:, 0] > 0).astype(int))
+
+
+def test_of_many_rows_a_sample_is_clustered_and_the_others_join(monkeypatch):
+    monkeypatch.setattr(host, "MOST", 50)
+    codes = jax.random.normal(KEY, (400, 1)) + 5 * jnp.sign(jax.random.normal(jax.random.key(1), (400, 1)))
+    method = by_rows(halves, "euclidean")
+    head = method.init(KEY, None, View(lambda net: codes, jnp.ones(400)), 2)
+    assert head.state.rows.shape == (50, 1) and len(np.unique(head.state.rows)) == 50
+    assert len(np.setdiff1d(head.state.rows, codes)) == 0
+    labels = np.asarray(labels_of(method.assign(head, codes)))
+    found = np.asarray(head.state.rows)[:, 0] > 0
+    assert (labels == (codes[:, 0] > 0)).all() or (labels == (codes[:, 0] < 0)).all()
+    assert (labels == 0).mean() == pytest.approx(max(found.mean(), 1 - found.mean()), abs=0.15)  # 0 is the larger one
+
+
+def test_the_metric_cosine_sees_directions_only():
+    codes = jnp.array([[1, 0], [9, 1], [0, 1], [1, 9], [0, 0]], jnp.float32)
+    seen = []
+
+    def cluster(codes, k, seed):
+        seen.append(codes)
+        return Found((codes[:, 1] > codes[:, 0]).astype(int))
+
+    method = by_rows(cluster, "cosine")
+    head = method.init(KEY, None, View(lambda net: codes, jnp.ones(5)), 2)
+    np.testing.assert_allclose(np.linalg.norm(seen[0], axis=1), [1, 1, 1, 1, 0], rtol=1e-6)
+    np.testing.assert_array_equal(labels_of(method.assign(head, 100 * codes)), [0, 0, 1, 1, 0])
+    with pytest.raises(ValueError, match="metric='manhattan' must be euclidean or cosine"):
+        by_rows(cluster, "manhattan")
