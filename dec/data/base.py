@@ -23,8 +23,8 @@ class Dataset:
     """Rows to cluster, raw as they were read; labels serve evaluation only.
 
     What `x` is depends on `kind`:
-      array: [n, ...] uint8 for images and small integers, float32 for the rest; a memory map of one of these dtypes
-        where the file is large; or a CSR array [n, d] of float32.
+      array: [n, ...] uint8 for images and small integers, float32 for the rest; a memory map of any real dtype where
+        the file is large; or a CSR array [n, d] of float32.
       table: a pandas DataFrame with the columns that are used; a `ParquetTable` where the file is large.
       text: [n] str objects.
       image: uint8 [n, h, w] or [n, h, w, 3], or [n] paths of image files.

@@ -27,32 +27,24 @@ TRANSFORMERS: dict[str, type[BaseEstimator]] = {
 FILE = "features.skops"  # JSON and arrays in a zip file, without pickle
 
 
-def make_features(kind: str, options: Features) -> BaseEstimator | None:
-    """The unfitted transformer for a kind of data; None for arrays, which are numbers already."""
-    if kind not in TRANSFORMERS:
-        return None
-    own = inspect.signature(TRANSFORMERS[kind]).parameters
-    return TRANSFORMERS[kind](**{name: value for name, value in vars(options).items() if name in own})
-
-
 def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str]:
     """The transformer for a data set, fitted on its rows, and what to tell about it; None for arrays.
 
-    Of a table that stays on the disk it is fitted on the sample; the other rows are read once, to check them.
-
-    Args:
-      name: what to call the rows in messages.
+    Of a table that stays on the disk it is fitted on the sample, and then every row is tried once. `name` is what to
+    call the rows in messages.
 
     Raises:
       ValueError: rows that it refuses.
     """
-    features, x, told = make_features(dataset.kind, options), dataset.x, ""
-    if features is None:
+    if dataset.kind not in TRANSFORMERS:
         return None, ""
+    own = inspect.signature(TRANSFORMERS[dataset.kind]).parameters
+    features = TRANSFORMERS[dataset.kind](**{option: value for option, value in vars(options).items() if option in own})
+    x, told = dataset.x, ""
     try:
         if isinstance(x, ParquetTable):
             told = f"; read in pieces, and columns understood from a uniform sample of {len(x.sample)} rows"
-            check_rows(ParquetRows(x, features.fit(x.sample)), name)
+            check_rows(ParquetRows(x, features.fit(x.sample)), "the matrix of features")
         else:
             features.fit(x)
     except ValueError as error:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,22 +58,16 @@ class ParquetTable:
     rows, not with one of many gigabytes.
     """
 
-    groups: list[tuple[Path, Any, int]]  # a file, its metadata, and a row group of it
+    groups: list[Any]  # pyarrow's fragments of one row group each
     starts: np.ndarray  # [groups + 1] the number of the first row of each; that of all rows
     schema: Any  # pyarrow's, of the columns that are used
     width: float  # bytes that a value takes in memory
     rows: np.ndarray | None = None  # [n] ascending numbers of the rows that are used; None for all
-    _last: tuple[int, Any] | None = field(default=None, init=False)
 
-    @property
-    def columns(self) -> list[str]:
-        """The names of the columns."""
-        return self.schema.names
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """The numbers of rows and columns."""
-        return int(self.starts[-1]) if self.rows is None else len(self.rows), len(self.schema)
+    def __post_init__(self) -> None:
+        n = int(self.starts[-1]) if self.rows is None else len(self.rows)
+        self.columns, self.shape = self.schema.names, (n, len(self.schema))
+        self._group = lru_cache(maxsize=1)(self._read)
 
     @cached_property
     def sample(self) -> pd.DataFrame:
@@ -85,49 +79,28 @@ class ParquetTable:
         """All rows where they have no more than `LARGE` bytes, else the table itself."""
         return self[:] if math.prod(self.shape) * self.width <= LARGE else self
 
-    def only(self, columns: list[str]) -> ParquetTable:
-        """These columns, still on the disk."""
-        import pyarrow
-
-        return replace(self, schema=pyarrow.schema(map(self.schema.field, columns)))
-
     def take(self, rows: np.ndarray) -> pd.DataFrame | ParquetTable:
         """These rows, by ascending numbers; `resident`."""
         return replace(self, rows=rows if self.rows is None else self.rows[rows]).resident()
 
     def __getitem__(self, rows: slice | np.ndarray | list[str]) -> pd.DataFrame | ParquetTable:
-        """Rows, by a slice or by ascending numbers, under their numbers in the files; or columns (`resident`).
-
-        Raises:
-          ValueError: a damaged file.
-        """
+        """Rows, by a slice or by ascending numbers, under their numbers in the files; or columns, still on the disk."""
         import pyarrow
 
         if isinstance(rows, list):
-            return self.only(rows).resident()
+            return replace(self, schema=pyarrow.schema(map(self.schema.field, rows)))
         rows = np.arange(*rows.indices(self.shape[0])) if isinstance(rows, slice) else rows
         rows = rows if self.rows is None else self.rows[rows]
         groups = np.searchsorted(self.starts, rows, side="right") - 1
-        parts = [self._read(group).take(rows[groups == group] - self.starts[group]) for group in np.unique(groups)]
+        parts = [self._group(group).take(rows[groups == group] - self.starts[group]) for group in np.unique(groups)]
         table = pyarrow.concat_tables([self.schema.empty_table(), *parts])
         return table.to_pandas(ignore_metadata=True).set_axis(rows)
 
-    def _read(self, number: int) -> Any:
-        """Row group `number` of all files."""
-        from pyarrow import parquet
-
-        last = self._last  # one read of the attribute: another thread may replace it
-        if last is not None and last[0] == number:
-            return last[1]
-        path, metadata, group = self.groups[number]
+    def _read(self, group: int) -> Any:
         try:
-            with parquet.ParquetFile(path, metadata=metadata) as file:
-                table = file.read_row_group(group, columns=self.columns).select(self.columns)
+            return self.groups[group].to_table(schema=self.schema)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read in row group {group} ({error}); write the file again") from error
-        table = table if table.schema.equals(self.schema) else table.cast(self.schema)
-        self._last = number, table
-        return table
+            raise ValueError(f"{self.groups[group].path} cannot be read ({error}); write the file again") from error
 
 
 def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
@@ -139,28 +112,28 @@ def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
       ValueError: a damaged file, or one with other columns or types than the first.
     """
     import pyarrow  # 0.2 seconds that other data do not need
-    from pyarrow import parquet
+    from pyarrow import dataset
 
     groups, schemas = [], []
     for path in files:
         try:
-            with parquet.ParquetFile(path) as file:
-                fields, metadata = file.schema_arrow, file.metadata
+            (fragment,) = dataset.dataset(path, format="parquet").get_fragments()
+            groups += fragment.split_by_row_group()
         except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of ValueError
             raise ValueError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example "
                              "with DataFrame.to_parquet") from error
-        schemas.append(pyarrow.schema(field for field in fields if not field.name.startswith("__index_level_")))
+        fields = [field for field in fragment.physical_schema if not field.name.startswith("__index_level_")]
+        schemas.append(pyarrow.schema(fields))
         differ = sorted(set(schemas[0].names) ^ set(schemas[-1].names))
         if differ:
             raise ValueError(f"{path} has other columns than {files[0].name}: {', '.join(differ)} in one of them only; "
                              "write all shards with the same columns")
-        groups += [(path, metadata, group) for group in range(metadata.num_row_groups)]
     try:
         schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
     except pyarrow.ArrowException as error:
         raise ValueError(f"{files[0].parent} has tables that do not go together ({error}); cast each column to one "
                          "type, for example float32") from error
-    found = [metadata.row_group(group) for _, metadata, group in groups]
+    found = [group.row_groups[0] for group in groups]
     starts = np.cumsum([0, *(group.num_rows for group in found)])
     stored = sum(group.total_byte_size for group in found) / max(1, starts[-1] * len(schema))
     return ParquetTable(groups, starts, schema, max(8, stored)).resident()
@@ -179,7 +152,7 @@ class ParquetRows:
 
     def __init__(self, table: ParquetTable, features: Any) -> None:
         self._none = features.transform(table[:1])[:0]  # which also warns of columns that are not used
-        self._table, self._features = table.only(features.used_), features
+        self._table, self._features = table[features.used_], features
         self.shape, self.dtype = (table.shape[0], self._none.shape[1]), self._none.dtype
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray | csr_array:

@@ -1,7 +1,7 @@
 """One file per method, each a factory of a `Method` (see base.py); nothing about loops, seeds or devices.
 
-To add a method, write its file and its line in `METHODS`: by that alone the estimators, the command line and the
-contract tests have it.
+To add a method, write its file and its line in `METHODS` (a shallow algorithm's is in baselines.py): by that alone the
+estimators, the command line and the contract tests have it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from dec.methods.base import Head, Method
 from dec.methods.brb import brb
-from dec.methods.kmeans import ae_kmeans
+from dec.methods.kmeans import kmeans
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import TABLE, chunks, dot, lloyd
 
@@ -35,7 +35,7 @@ def dcn(lam: float = 0.05, recluster_every: int = 10, brb_every: int = 0, brb_ke
         raise ValueError(f"lam={lam} must be at least 0")
     if recluster_every < 0:
         raise ValueError(f"recluster_every={recluster_every} must be at least 0 epochs (0 is off)")
-    hard = ae_kmeans()
+    hard = kmeans()
 
     def start(centers):
         return Head(params=(), state=(centers, jnp.full(len(centers), COUNT)))

@@ -50,7 +50,7 @@ def dec(
         if target == "dataset":
             q, frequencies = batch.rows, batch.stats
         else:
-            q = lax.stop_gradient(jnp.exp(log_q))
+            q = lax.stop_gradient(jnp.exp(assign(head, net.encode(batch.clean))))
             frequencies = batch.weight @ q
         return {"clustering": kl_divergence(target_distribution(q, frequencies), log_q)}
 

@@ -12,6 +12,7 @@ from jax import lax
 from dec.methods.base import Head, Method
 from dec.methods.host import on_host
 
+FLOOR = 1e-6  # of the mean variance of a column, added to every component's variances
 
 def gmm(covariance: Literal["full", "diag"] = "full") -> Method:
     """A mixture of Gaussians.
@@ -34,7 +35,9 @@ def gmm(covariance: Literal["full", "diag"] = "full") -> Method:
         def fit(codes, seed):
             from sklearn.mixture import GaussianMixture
 
-            mixture = GaussianMixture(k, covariance_type=covariance, random_state=seed).fit(codes.astype(np.float64))
+            codes = codes.astype(np.float64)
+            floor = max(FLOOR * codes.var(axis=0).mean(), 1e-12)
+            mixture = GaussianMixture(k, covariance_type=covariance, reg_covar=floor, random_state=seed).fit(codes)
             return np.log(mixture.weights_), mixture.means_, mixture.precisions_cholesky_
 
         shapes = (shape((k,), jnp.float32), shape((k, d), jnp.float32),

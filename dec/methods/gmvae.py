@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dec.methods.base import Head, Method
-from dec.methods.vade import narrow
-from dec.shallow.mixture import Mixture, divergence, fit_mixture
+from dec.methods.vade import narrow, start
+from dec.shallow.mixture import Mixture, divergence
 
 
 class Inference(NamedTuple):
@@ -41,7 +41,7 @@ def gmvae(kl_weight: float = 1.0) -> Method:
         raise ValueError(f"kl_weight={kl_weight} must be above 0")
 
     def init(key, net, view, k):
-        prior = fit_mixture(key, view.encode(net), view.weight, k)
+        prior = start(key, net, view, k)
         share = jax.nn.softmax(prior.logits)
         within = share @ jnp.exp(prior.log_variance)
         scaled = prior.mean / within  # log p(y | h) is linear in h where variances are shared

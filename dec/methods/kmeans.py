@@ -93,6 +93,3 @@ def _by_centers(fit: Callable[[np.ndarray, int, int], np.ndarray]) -> Method:
 
 def _nearest_center(head, codes):
     return certain(jnp.argmin(squared_distances(codes, head.params), axis=-1), len(head.params))
-
-
-ae_kmeans = kmeans

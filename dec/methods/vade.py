@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dec.methods.base import Head, Method
-from dec.shallow.mixture import Mixture, divergence, fit_mixture
+from dec.methods.base import Head, Method, View
+from dec.methods.gmm import gmm
+from dec.shallow.mixture import Mixture, divergence
 
 
 def vade(kl_weight: float = 1.0) -> Method:
@@ -25,7 +26,7 @@ def vade(kl_weight: float = 1.0) -> Method:
         raise ValueError(f"kl_weight={kl_weight} must be above 0")
 
     def init(key, net, view, k):
-        mixture = fit_mixture(key, view.encode(net), view.weight, k)
+        mixture = start(key, net, view, k)
         return Head(mixture, state=narrow(mixture))
 
     def assign(head, codes):
@@ -46,6 +47,12 @@ def vade(kl_weight: float = 1.0) -> Method:
         }
 
     return Method(init, assign, loss, centers=lambda head: head.params.mean, posterior=True)
+
+
+def start(key, net, view: View, k: int) -> Mixture:
+    """The mixture that `gmm` fits to the codes."""
+    log_weight, mean, precision = gmm("diag").init(key, net, view, k).state  # its inverse standard deviations
+    return Mixture(log_weight, mean, -2 * jnp.log(precision))
 
 
 def narrow(mixture: Mixture) -> Float[Array, " c"]:

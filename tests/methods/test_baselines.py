@@ -29,8 +29,8 @@ def labels(name, codes, k, new=None, **options):
 def test_each_is_there_on_the_input_and_on_the_codes(name):
     assert make(name).on == "input" and make(f"ae+{name}").on == "codes"
     assert options_of(METHODS[name]) == options_of(METHODS[f"ae+{name}"]) == options_of(BASELINES[name])
-    first = [METHODS[prefix + name].__doc__.split("\n")[0] for prefix in ("", "ae+")]
-    assert first[0].endswith(" on the scaled input.") and first[1].endswith(" on the codes of a pretrained autoencoder.")
+    for prefix, where in (("", "the scaled input"), ("ae+", "the codes of a pretrained autoencoder")):
+        assert METHODS[prefix + name].__doc__.split("\n")[0].endswith(f" on {where}.")
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag"])
@@ -46,6 +46,11 @@ def test_the_posterior_of_a_mixture_against_float64(covariance):
     found, expected = np.exp(method.assign(head, new)), oracle.predict_proba(new.astype(np.float64))
     assert (expected.max(axis=1) < 0.9).any()
     np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_a_mixture_does_not_depend_on_the_scale():
+    codes = np.random.default_rng(0).normal(size=(60, 2)) + 6 * (np.arange(60) % 2)[:, None]
+    assert labels("gmm", codes, 2) == labels("gmm", 1e-5 * codes, 2)
 
 
 @pytest.mark.parametrize("name", ["kmeans", "minibatch-kmeans", "bisecting-kmeans"])
