@@ -50,6 +50,8 @@ def on_host(
       shapes: of the result, `jax.ShapeDtypeStruct`s.
     """
     def run(codes, weight, seed):
+        from threadpoolctl import threadpool_limits
+
         used = np.asarray(weight) > 0
 
         def spread(found, shape):
@@ -57,7 +59,8 @@ def on_host(
             whole[used if np.shape(found) != shape.shape else ...] = found
             return whole
 
-        return jax.tree.map(spread, find(np.asarray(codes)[used], int(seed)), shapes)
+        with threadpool_limits(1, "blas"):  # on small matrices its threads wait for each other most of the time
+            return jax.tree.map(spread, find(np.asarray(codes)[used], int(seed)), shapes)
 
     return jax.pure_callback(run, shapes, codes, weight, jax.random.bits(key), vmap_method="sequential")
 

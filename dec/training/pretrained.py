@@ -241,5 +241,6 @@ def _bytes_hash(tree: PyTree) -> str:
         for part in (leaf.indptr, leaf.indices, leaf.data) if issparse(leaf) else (leaf,):
             step = max(1, 2**26 // max(1, math.prod(part.shape[1:]) * part.dtype.itemsize))
             for start in range(0, part.shape[0], step):
-                digest.update(np.ascontiguousarray(part[start : start + step]).data)
+                block = part[start : start + step]  # CSR, where rows that are read in pieces are made as such
+                digest.update(np.ascontiguousarray(block.toarray() if issparse(block) else block).data)
     return digest.hexdigest()

@@ -132,16 +132,22 @@ def test_a_pipeline_of_ones_own_is_saved_and_loaded(place, tiny):
         dec.save(make_pipeline(dec.TableFeatures(), dec.TableFeatures(), model[-1]), "two")
 
 
-def test_rows_with_missing_values_are_left_out_by_choice_and_counted(place):
+@pytest.fixture(scope="module")
+def dropped(place):
     status, _, err = run("train", "kmeans", "--data", "shop.csv", "--id", "sku", "--missing", "drop", "--n-clusters", 2,
                          "--drop", "group", "--quiet", "--out", "dropped")
     assert (status, err) == (0, ""), err
+
+
+@pytest.mark.usefixtures("dropped")
+def test_rows_with_missing_values_are_left_out_by_choice_and_counted(place):
     labels = pd.read_csv("dropped/labels.csv")
     assert len(labels) == 198 and not labels["row"].isin([3, 77]).any()
     assert "dropped 2 of 200 rows" in (place / "dropped" / "metrics.json").read_text()
 
 
-def test_new_rows_lose_nothing_for_columns_that_are_not_used(place):
+@pytest.mark.usefixtures("dropped")
+def test_new_rows_lose_nothing_for_columns_that_are_not_used():
     new = shop(20, 7).assign(colour=[None, "red"] * 10, empty=None)
     new.loc[4, "price"] = np.nan
     new.loc[6, "brand"] = " "  # blank is missing too

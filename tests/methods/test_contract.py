@@ -136,10 +136,10 @@ def test_options_are_documented_and_cited(name, net, x):
 def test_trains_end_to_end(name, net, x, blobs, tiny):
     from sklearn.metrics import adjusted_rand_score
 
-    for name in sorted({name, name.removeprefix("ae+")} & METHODS.keys()):
-        options = OPTIONS.get(name)
-        method = make(name, options)
-        model = dec.DeepClustering(4, method=name, method_options=options, n_init=2, **tiny).fit(blobs[0])
+    for each in sorted({name, name.removeprefix("ae+")} & METHODS.keys()):
+        options = OPTIONS.get(each)
+        method = make(each, options)
+        model = dec.DeepClustering(4, method=each, method_options=options, n_init=2, **tiny).fit(blobs[0])
         assert (model.runs_["status"] == "ok").all()
         assert (model.runs_["occupied"] == 4).all() or method.noise  # then it finds its own number of clusters
         np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
