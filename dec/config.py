@@ -144,8 +144,8 @@ class Refinement(Config):
 class Augmentation(Config):
     """Random views of the rows in training, of any method; prior knowledge, so every result says it."""
 
-    shift: float = opt(0.0, "images: by up to this part of height and width (DEC-DA: 0.1)", 0, 1)
-    rotation: float = opt(0.0, "images: by up to so many degrees (DEC-DA: 10)", 0, 180)
+    shift: float = opt(0.0, "images: by up to this part of height and width (Guo et al. 2018: 0.1)", 0, 1)
+    rotation: float = opt(0.0, "images: by up to so many degrees (Guo et al. 2018: 10)", 0, 180)
     zoom: float = opt(0.0, "images: by a factor of up to 1 ± this", 0, 0.9)
     shear: float = opt(0.0, "images: by up to so many degrees", 0, 80)
     flip: bool = opt(False, "images: left and right exchanged, half of the time")

@@ -114,7 +114,7 @@ def place(tmp_path_factory, quick_compilation):
 BAD = [  # the command line, and what its one line must name
     ("trian", "Unknown command 'trian'", "'train'"),
     ("--hepl", "Unknown command '--hepl'", ""),
-    ("train", "name a method", "kmeans, ae+kmeans, ae+dbscan, ae+hdbscan, dec, idec"),
+    ("train", "name a method", ", ".join(METHODS)),
     ("train ide", "Unknown method 'ide'", "Did you mean 'idec'?"),
     ("train --data digits idec", "'idec' must come first", "dec train idec"),
     ("train dec idec", "Unexpected 'idec'", "--help"),

@@ -15,18 +15,23 @@ from dec.methods.base import Method
 from dec.methods.baselines import BASELINES, on
 from dec.methods.dcn import dcn
 from dec.methods.dec import dec
+from dec.methods.desom import desom
 from dec.methods.gmvae import gmvae
 from dec.methods.idec import idec
 from dec.methods.n2d import n2d
+from dec.methods.som import som
 from dec.methods.vade import vade
 
 METHODS: dict[str, Callable[..., Method]] = {
     **{name: on("input", factory) for name, factory in BASELINES.items()},
     **{f"ae+{name}": on("codes", factory) for name, factory in BASELINES.items()},
+    "som": on("input", som),
+    "ae+som": on("codes", som),
     "n2d": n2d,
     "dec": dec,
     "idec": idec,
     "dcn": dcn,
+    "desom": desom,
     "vade": vade,
     "gmvae": gmvae,
 }

@@ -6,48 +6,47 @@ import jax
 import jax.numpy as jnp
 
 from dec.methods.base import Method
-from dec.methods.som import ae_som
+from dec.methods.som import som
 from dec.shallow.distances import squared_distances
 from dec.shallow.som import map_distances, neighbourhood, temperature
 
 
-def desom(
-    gamma: float = 1e-3, height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
-) -> Method:
+def desom(gamma: float = 1e-3, height: int = 8, width: int = 8, t_max: float = 1.0, t_min: float = 0.1) -> Method:
     """An autoencoder and a self-organising map of its codes, trained together.
 
-        L = reconstruction + γ Σ_k K_T(δ(b, k)) |z - m_k|²,   K_T(δ) = exp(-δ² / T²)
+        L = reconstruction + γ Σ_m K_T(δ(b, m)) |z - p_m|²,   K_T(δ) = exp(-δ² / T²)
 
-    b is the best-matching unit of the code z, δ the Manhattan distance on the map; T falls from t_max to t_min
-    exponentially over the steps of the run. The weights K have no gradient. Units are grouped into clusters as those of
-    ae+som, with the rows that they had at the last refresh.
-
-    The paper trains with Adam, from the first step: `refinement.optimizer.name=adam` with a learning rate of 0.001,
-    `pretraining.epochs=0`. Plain SGD hardly moves a prototype at its γ.
+    p are the prototypes of the units, b the best-matching unit of the code z, δ the Manhattan distance on the map. K
+    has no gradient. T falls exponentially over all the steps of the run. The prototypes start as a map of the codes
+    whose neighbourhood has shrunk from the whole map to t_max. Units are grouped into clusters as in `som`, with the
+    rows that each had at the last refresh.
 
     Args:
-      gamma: weight of the map's loss, summed over units and code dimensions, beside a reconstruction loss averaged over
+      gamma: weight of the map's loss, a sum over units and code dimensions, beside a reconstruction loss averaged over
         features.
       height: rows of units of the map.
       width: columns of units of the map.
-      t_max: width of the neighbourhood at the first step, in steps of the map.
-      t_min: its width at the last step.
+      t_max: reach T of the neighbourhood at the first step, in steps of the map. The paper starts an untrained network
+        (`pretraining.epochs=0`, Adam) at 10; codes that are trained already are drawn together by that.
+      t_min: its reach at the last step.
 
     References:
-      Forest et al. 2019, ESANN.
+      Forest et al. 2019.
     """
     if gamma < 0:
         raise ValueError(f"gamma={gamma} must be at least 0")
-    base, distances = ae_som(height, width, t_max, t_min), jnp.asarray(map_distances(height, width))
+    if not 0 < t_min <= t_max:
+        raise ValueError(f"t_min={t_min} must be above 0 and at most t_max={t_max}")
+    base = som(height, width, max(t_max, height + width), t_max)
+    distances = jnp.asarray(map_distances(height, width))
 
     def loss(net, head, batch, clock):
         codes = net.encode(batch.x)
         squared = squared_distances(codes, head.params)
         near = neighbourhood(distances, temperature(clock.fraction, t_max, t_min))
-        weights = near[jnp.argmin(squared, axis=-1)]
         return {
             "reconstruction": net.reconstruction(batch.x, codes),
-            "map": gamma * jnp.sum(weights * squared, axis=-1),
+            "map": gamma * jnp.sum(near[jnp.argmin(squared, axis=-1)] * squared, axis=-1),
         }
 
     def refresh(head, codes, weight):

@@ -1,4 +1,4 @@
-"""Self-organising maps (Kohonen) on the input, and on the codes of a pretrained autoencoder."""
+"""The self-organising map (Kohonen), its units grouped into clusters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from dec.methods.base import OUT, Head, Method
 from dec.shallow.distances import squared_distances
+from dec.shallow.kmeans import dot
 from dec.shallow.som import fit_map, ward
 
 EMPTY = 0.01  # rows that a unit without any counts as, so that it joins the cluster it is nearest to
@@ -18,37 +19,21 @@ class Units(NamedTuple):
     """What is known of the units besides their prototypes, the head's params [u, d]."""
 
     rows: Float[Array, " u"]  # how many have it as their best-matching unit
-    clusters: Int[Array, " k"]  # their names, 0 to k-1; the units are grouped into so many
+    clusters: Int[Array, " k"]  # their names, 0 to k-1: into so many the units are grouped
 
 
 def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1, passes: int = 50) -> Method:
-    """A self-organising map of the scaled input, its units grouped into clusters; no network.
+    """Groups of the units of a self-organising map.
+
+    A row's cluster is that of its best-matching unit. Units are grouped by Ward's method, each with the weight of its
+    rows: that draws nothing, so the clusters are a function of the map, and does not depend on a start as k-means does.
 
     Args:
       height: rows of units of the map.
       width: columns of units of the map.
-      t_max: width of the neighbourhood exp(-δ²/T²) at first, in steps of the map.
-      t_min: its width at the end; from 0.5 up the map is smoother and fits less closely.
-      passes: over the rows, while T falls from t_max to t_min exponentially.
-
-    References:
-      Kohonen 1982, 1990; the groups: Vesanto and Alhoniemi 2000.
-    """
-    return ae_som(height, width, t_max, t_min, passes)._replace(on="input")
-
-
-def ae_som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1, passes: int = 50) -> Method:
-    """A self-organising map of the codes of the pretrained autoencoder, its units grouped into clusters.
-
-    A row's cluster is that of its best-matching unit. The units are grouped by Ward's method, each with the weight of
-    its rows: a function of the map that draws nothing, and merges first what is most alike.
-
-    Args:
-      height: rows of units of the map.
-      width: columns of units of the map.
-      t_max: width of the neighbourhood exp(-δ²/T²) at first, in steps of the map.
-      t_min: its width at the end; from 0.5 up the map is smoother and fits less closely.
-      passes: over the rows, while T falls from t_max to t_min exponentially.
+      t_max: reach of the neighbourhood exp(-δ²/T²) in the first pass, in steps of the map.
+      t_min: its reach in the last; from 0.5 up the map is smoother and fits less closely.
+      passes: over all rows, while T falls exponentially.
 
     References:
       Kohonen 1982, 1990; the groups: Vesanto and Alhoniemi 2000.
@@ -70,14 +55,14 @@ def ae_som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 
         return jnp.where(_groups(head)[unit] > 0, 0.0, OUT)
 
     def centers(head):
-        share = _groups(head)
-        return share.T @ head.params / share.sum(axis=0)[:, None]
+        groups = _groups(head)
+        return dot(groups.T, head.params) / groups.sum(axis=0)[:, None]
 
     return Method(init, assign, centers=centers)
 
 
 def _groups(head: Head) -> Float[Array, "u k"]:
-    """The rows of each unit in the column of its cluster."""
+    """The rows of each unit, in the column of its cluster."""
     rows, clusters = head.state
     rows = rows + EMPTY
     label = ward(head.params, rows, len(clusters))

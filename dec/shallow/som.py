@@ -103,7 +103,8 @@ def ward(x: Float[Array, "u d"], weight: Float[Array, " u"], k: int) -> Int[Arra
       k: number of clusters, at most u.
 
     References:
-      Ward: Hierarchical Grouping to Optimize an Objective Function. Journal of the American Statistical Association 1963.
+      Ward: Hierarchical Grouping to Optimize an Objective Function. Journal of the American Statistical Association
+        58(301), 1963.
     """
     points = jnp.arange(len(x))
 

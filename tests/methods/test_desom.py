@@ -29,7 +29,7 @@ STEPS = np.array([[0, 1, 2], [2, 1, 0]])  # on the map, from the best-matching u
 
 
 def method(**options):
-    return make("desom", {"height": 1, "width": 3, **options})
+    return make("desom", {"height": 1, "width": 3, "t_max": 10.0, **options})
 
 
 def terms(head, x=X, fraction=0.5, **options):
@@ -65,12 +65,12 @@ def test_units_keep_the_rows_of_the_last_refresh():
 
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_run_to_its_end(blobs, tiny, tmp_path):
-    """The map is trained, its units know the rows of the last refresh, and it is the same when saved and loaded."""
+    """Without pretraining. Units know the rows of the last refresh, and the clusters are the same saved and loaded."""
     adam = dec.Refinement(steps=60, refresh_every=20, tolerance=0.0, optimizer=dec.Optimizer("adam"))
     settings = tiny | {"refinement": adam, "pretraining": dec.Pretraining(epochs=0)}
     model = dec.DESOM(4, gamma=0.1, height=3, width=4, **settings).fit(blobs[0])
-    losses = model.history_["map"].to_numpy()
-    assert model.n_iter_ == 60 and losses[-1] < losses[0]  # T falls, and less is summed
+    losses = model.history_["loss"].to_numpy()
+    assert model.n_iter_ == 60 and losses[-1] < losses[0]
     head = jax.tree.map(lambda leaf: np.asarray(leaf[0]), model.fit_.heads)
     assert head.params.shape == (12, 3) and head.state.rows.sum() == 300
     assert model.cluster_centers_.shape == (4, 3)
@@ -80,6 +80,11 @@ def test_a_run_to_its_end(blobs, tiny, tmp_path):
     np.testing.assert_array_equal(again.cluster_centers_, model.cluster_centers_)
 
 
-def test_gamma_is_not_negative():
-    with pytest.raises(ValueError, match=r"gamma=-1.0 must be at least 0"):
-        make("desom", {"gamma": -1.0})
+@pytest.mark.parametrize("options, message", [
+    ({"gamma": -1.0}, "gamma=-1.0 must be at least 0"),
+    ({"t_min": 2.0}, "t_min=2.0 must be above 0 and at most t_max=1.0"),
+    ({"width": 0}, "width=0 must be at least 1"),
+])
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        make("desom", options)
