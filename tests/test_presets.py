@@ -69,7 +69,7 @@ def test_dec_keras_mnist():
     assert (refinement.tolerance, refinement.optimizer.name) == (0.001, "sgd")
     assert (refinement.optimizer.learning_rate, refinement.optimizer.momentum) == (0.01, 0.9)
     network = run.model.network
-    assert (*network.hidden, network.code_size) == (500, 500, 2000, 10)
+    assert (*network.widths, network.code_size) == (500, 500, 2000, 10)
     assert run.model.batch_size == 256
 
 

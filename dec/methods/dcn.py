@@ -57,7 +57,7 @@ def dcn(lam: float = 0.05, recluster_every: int = 10, brb_every: int = 0, brb_ke
         }
 
     def update(head, codes, batch):
-        # Row by row (eq. 8) c <- c + 1 and m <- m - (m - z) / c, that is c m <- c m + z. The authors' code assigns all
+        # Row by row c <- c + 1 and m <- m - (m - z) / c, that is c m <- c m + z. The authors' code assigns all
         # rows of a batch before the first moves its center: in the end c m has gained their sum, and c their number.
         old, counts = head.state
         members = batch.weight[:, None] * jnp.exp(assign(head, codes))
