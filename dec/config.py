@@ -220,7 +220,7 @@ class Run(Config):
 
     method: str = opt("dec", "see `dec methods`")
     data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
-                              "table, arrays, or a folder of images or texts")
+                              "table, arrays, or a folder of images, texts or recordings")
     options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
     n_clusters: int | None = opt(None, "default: the number of classes, where the data set has labels", 2)
     seeds: int = opt(1, "how many seeds to train", 1)

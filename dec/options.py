@@ -117,7 +117,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `train` and `compare` share."""
     group = parser.add_argument_group("run")
     group.add_argument("--data", help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
-                                      "table, arrays, or a folder of images or texts [digits]")
+                                      "table, arrays, or a folder of images, texts or recordings [digits]")
     group.add_argument("--seeds", type=int, help="how many seeds to train [1; compare 3]")
     group.add_argument("--seed", type=int, help="the first of them [0]")
     group.add_argument("--out", type=Path, help="the run folder [runs/DATA-METHOD-TIME]")

@@ -61,6 +61,14 @@ def trained(compared, place):
 # One run.
 
 
+def test_the_shape_of_rows_reaches_networks_and_augmentation_that_ask_for_it():
+    def shape(**model):
+        return runs.prepare(config.from_dict(config.Run, {"model": model})).run.model.network.shape
+
+    assert shape(network={"layers": "conv"}) == shape(augmentation={"rotation": 5.0}) == (8, 8, 1)
+    assert shape() == () and shape(network={"layers": "conv", "shape": [4, 16]}) == (4, 16)
+
+
 def test_a_run_folder_holds_all_of_the_run(trained):
     names = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     model = {"model/config.json", "model/arrays.npz", "model/history.jsonl"}

@@ -64,9 +64,8 @@ def _raw(dataset: Dataset, features: BaseEstimator | None) -> list[str]:
         lengths = np.array([len(text.split()) for text in x])
         return [f"texts     {np.median(lengths):.0f} words in the median, at most {lengths.max()}, "
                 f"{(lengths == 0).sum()} empty", f"first     {x[0][:200]!r}"]
-    if x.dtype == object:
-        shown = [str(value) if dataset.kind == "image" else f"{value.shape}" for value in x[:3]]
-        return [f"first     {', '.join(shown)}"]
+    if x.dtype == object:  # paths
+        return [f"first     {', '.join(map(str, x[:3]))}"]
     return [f"array     {'CSR ' if issparse(x) else ''}{x.shape} {x.dtype}"]
 
 

@@ -106,6 +106,7 @@ FOLDERS = (folder_of_texts, folder_of_images, folder_of_recordings)
 def test_from_the_file_to_clusters_and_back(place, make):
     data, options, labelled = make(place)
     out = place / f"run of {make.__name__}"
+    assert run("data", "inspect", data)[0] == 0
     status, printed, err = run("train", "ae+kmeans", "--data", data, "--n-clusters", 2, *options, *TINY, "--out", out)
     assert (status, err) == (0, ""), err
     assert "1/1 ok" in printed and ("ACC" in printed) == labelled
