@@ -142,7 +142,7 @@ class Refinement(Config):
 
 @dataclass(frozen=True)
 class Augmentation(Config):
-    """Random views of the rows in training, of any method; prior knowledge, so every result says it."""
+    """Random views of the rows in training, of any method; prior knowledge, which a run's config.json declares."""
 
     shift: float = opt(0.0, "images: by up to this part of height and width (Guo et al. 2018: 0.1)", 0, 1)
     rotation: float = opt(0.0, "images: by up to so many degrees (Guo et al. 2018: 10)", 0, 180)
