@@ -70,11 +70,17 @@ class Refine:
 
     def start(self, data: Data, key: Key[Array, ""], net: PyTree) -> State:
         """The initial clusters in the pretrained codes; for one seed."""
-        head = self.method.init(key, net, self._view(data, key), self.k)
+        view = self._view(data, key)
+        codes = view.encode(net)  # once: the first labels need them as well
+        head = self.method.init(key, net, view._replace(encode=lambda _: codes), self.k)
         optimizer = self._optimizer()[0].init(Trained(net, head.params))
         state = State(net, head, optimizer, (), jnp.int32(RUNNING), jnp.int32(0))
-        # Without a loss there is no later change to compare labels with.
-        labels = self.labels(data, state) if self.method.loss else jnp.zeros(self.rows, jnp.int32)
+        if self.method.loss is None:
+            labels = jnp.zeros(self.rows, jnp.int32)  # there is no later change to compare them with
+        elif len(codes) == self.rows:
+            labels = labels_of(self.method.assign(head, codes))
+        else:
+            labels = self.labels(data, state)
         return state._replace(memory=labels)
 
     def _view(self, data: Data, key: Key[Array, ""]) -> View:
