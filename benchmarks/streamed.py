@@ -94,7 +94,7 @@ def programs(data, steps: int, sweep_rows: int, batch: int) -> tuple[dict, dict]
 
     def train(data, net):
         def loss(net, centers, x, weight):
-            rows = method.loss(net, Head(centers), Batch(x, (), (), weight, None), None)["clustering"]
+            rows = method.loss(net, Head(centers), Batch(x, x, (), (), weight, None), None)["clustering"]
             return engine.weighted_mean(rows, weight)
 
         def step(i, carry):

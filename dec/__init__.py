@@ -14,6 +14,7 @@ _PUBLIC = {
     "load": "dec.saved",
     "save": "dec.saved",
     "load_data": "dec.data",
+    "choose_k": "dec.shallow.choose_k",
     "TableFeatures": "dec.data.table",
     "TextFeatures": "dec.data.text",
     "ImageFeatures": "dec.data.image",

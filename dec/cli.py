@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dec import config
+from dec import commands, config
 from dec.options import Parser, add, add_fields, add_run_options, base_run, given, options_of, source_of, sweep
 
 COMMANDS = {
@@ -21,9 +21,11 @@ COMMANDS = {
     "compare": "several methods in one table, on the same pretrained networks",
     "evaluate": "the scores of a run, or of its model on other data",
     "predict": "the clusters of new rows by a run's model",
-    "report": "write a run's report as Markdown",
+    "report": "a page with the figures, the scores and the clusters of a run or a table",
     "methods": "the methods there are",
     "crosstab": "two clusterings counted together, joined on a column",
+    "choose-k": "how many clusters there are: five criteria and a recommendation",
+    "select": "the method, setting and seed of a table to go on with, without labels",
     "data": "the data sets there are; dec data inspect DATA, dec data prepare NAME --from DIR",
     "presets": "the cited protocols there are",
 }
@@ -141,10 +143,17 @@ def train(argv: list[str]) -> int:
                     epilog="Several values of an option make a sweep: --gamma 0.01 0.1 1 --refresh-every 20 140.")
     parser.add_argument("method", nargs="?", help=f"one of {', '.join(METHODS)}")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished run or table")
+    first = Parser(prog="dec train", add_help=False)
+    for one in (first, parser):
+        one.add_argument("--method-file", type=Path, metavar="FILE.py",
+                         help="a method of one's own in place of METHOD: the function that returns a Method")
+    found, rest = first.parse_known_args(argv)
+    if found.method_file:
+        argv = [str(found.method_file.resolve()), *rest]
     method = argv[0] if argv and not argv[0].startswith("-") else None
     if method:
         make = factory(method)
-        parser.prog, parser.description = f"dec train {method}", inspect.getdoc(make).split("\n")[0]
+        parser.prog, parser.description = f"dec train {method}", (inspect.getdoc(make) or "").split("\n")[0]
         group = parser.add_argument_group(f"{method} ({source_of(make)})")
         for name, hint, default, about in options_of(make):
             add(group, f"options.{name}", [name], hint, default, about)
@@ -165,7 +174,7 @@ def train(argv: list[str]) -> int:
         raise ValueError(f"name a method: dec train METHOD, one of {', '.join(METHODS)}")
     own = {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
     cells = sweep(run, own | given(args))
-    folder = begin(args, run.method, cells)
+    folder = begin(args, Path(run.method).stem, cells)
     if len(cells) > 1:
         return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)
     (name, single), = cells.items()
@@ -299,12 +308,26 @@ def data(argv: list[str]) -> int:
 
 def report(argv: list[str]) -> int:
     """dec report RUN"""
-    parser = Parser(prog="dec report", description="Write report.md into a run folder: how it was made, its scores.")
-    parser.add_argument("run", type=Path, help="a run folder")
+    parser = Parser(prog="dec report", description="Write report.html, one page that needs nothing else, and its "
+                                                   "figures as files into the folder of a run or a table.")
+    parser.add_argument("run", type=Path, help="a run folder, or that of a table")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
+                        help="of the files in RUN/figures [png svg pdf]")
+    parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap"], default=[],
+                        help="of a run: ways to show its codes in the plane [pca tsne]")
+    parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN",
+                        help="of a run: columns of its data or of labels.csv to colour further maps by")
     args = parser.parse(argv)
-    from dec.report.markdown import write_report
+    prepare_jax(None)
+    from dec.report.run import write_report
 
-    print(write_report(args.run))
+    path = write_report(args.run, args.formats, args.map, args.colour)
+    print(path)
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
     return 0
 
 
@@ -354,5 +377,7 @@ HANDLERS = {
     "methods": listing("methods", _methods),
     "data": data,
     "crosstab": crosstab,
+    "choose-k": commands.choose_k,
+    "select": commands.select,
     "presets": listing("presets", _presets),
 }

@@ -28,8 +28,8 @@ def checked(value: Any, hint: Any, name: str) -> Any:
     """`value` as the type `hint` asks (an int where a float is wanted, a list for a tuple), or a ValueError."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
+        if (value is None and type(None) in args) or value in words(args):
+            return value
         return checked(value, next(a for a in args if a is not type(None)), name)
     if origin is Literal:
         if value not in args:
@@ -43,6 +43,11 @@ def checked(value: Any, hint: Any, name: str) -> Any:
     elif hint is Any or (isinstance(value, origin or hint) and not (hint is int and isinstance(value, bool))):
         return value
     raise ValueError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
+
+
+def words(hints: Iterable[Any]) -> tuple[str, ...]:
+    """The words that the Literals among the hints of a union allow."""
+    return tuple(word for a in hints if typing.get_origin(a) is Literal for word in typing.get_args(a))
 
 
 class Config:
@@ -68,12 +73,21 @@ def _hints(cls: type) -> dict[str, Any]:
 class Optimizer(Config):
     """One optax optimizer and its learning-rate schedule."""
 
-    name: str = opt("adam", "any optimizer of optax by its name there: adam, sgd, rmsprop, adamw, ...")
-    learning_rate: float = opt(1e-3, "learning rate of the first step", 0)
+    name: str = opt("adam", "any optimizer of optax by its name there: adam, sgd, rmsprop, adamw, ...; in the "
+                            "refinement also method: that of the method")
+    learning_rate: float | None = opt(1e-3, "learning rate of the first step; none: the method's, else 0.001", 0)
     momentum: float | None = opt(None, "momentum, for the optimizers that have one (sgd, rmsprop)", 0, 1)
     schedule: Literal["constant", "step", "exponential", "cosine"] = opt("constant", "how the learning rate falls")
     decay: float = opt(0.1, "factor of the step and exponential schedules; final fraction of the cosine one", 0)
     decay_every: int = opt(100, "epochs from one factor to the next (step, exponential)", 1)
+
+    def over(self, default: Optimizer) -> Optimizer:
+        """This one; where its name is "method", the `default` with whatever else is set here."""
+        if self.name != "method":
+            return self
+        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "name"
+                and getattr(self, field.name) not in (field.default, None)}
+        return dataclasses.replace(default, **said)
 
 
 @dataclass(frozen=True)
@@ -137,7 +151,7 @@ class Refinement(Config):
     tolerance: float = opt(0.001, "stop when a smaller part of the rows changes its cluster between two refreshes",
                            0, 1)
     freeze: Literal["none", "encoder", "decoder"] = opt("none", "part of the network that stays as pretrained")
-    optimizer: Optimizer = Optimizer(name="sgd", learning_rate=0.01, momentum=0.9)
+    optimizer: Optimizer = Optimizer(name="method", learning_rate=None)
 
 
 @dataclass(frozen=True)
@@ -222,7 +236,9 @@ class Run(Config):
     data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
                               "table, arrays, or a folder of images, texts or recordings")
     options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
-    n_clusters: int | None = opt(None, "default: the number of classes, where the data set has labels", 2)
+    n_clusters: int | Literal["auto"] | None = opt(
+        None, "a number; auto: as `dec choose-k` recommends for the pretrained codes; default: the number of classes, "
+              "where the data set has labels", 2)
     seeds: int = opt(1, "how many seeds to train", 1)
     seed: int = opt(0, "the first of them", 0, 2**31)
     limit: int | None = opt(None, "work on a fixed uniform sample of so many rows", 1)

@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -39,7 +39,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     """Deep clustering by any method: a network is pretrained to reconstruct, then refined together with the clusters.
 
     Args:
-      n_clusters: k. (1 is no clustering, but scikit-learn's conventions allow it; the command line does not.)
+      n_clusters: k. (1 is no clustering, but scikit-learn's conventions allow it; the command line does not.) "auto":
+        what `choose_k` recommends for the codes of the pretrained networks, or for the scaled input; at least 2.
       method: a name of `dec.methods.METHODS`, or a `Method` of your own.
       method_options: the named method's options, for example {"gamma": 0.1}.
       n_init: networks trained, from seeds random_state, random_state + 1, ... Kept is the one whose partition has the
@@ -61,6 +62,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     Attributes:
       labels_: [n] int32, clusters of the training rows.
+      n_clusters_: k.
+      choice_: with "auto", why: a dictionary with the reason in words and the table of all criteria; else None.
       cluster_centers_: [k, c] float32, among the codes.
       codes_: [n, c] float32, of the training rows; [0, d] for a method on the input itself with more than 2^26 values.
       history_: DataFrame, a row per seed and period (an epoch of pretraining, a refresh of clustering).
@@ -75,7 +78,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def __init__(
         self,
-        n_clusters: int = 8,
+        n_clusters: int | Literal["auto"] = 8,
         *,
         method: str | Method = "dec",
         method_options: dict[str, Any] | None = None,
@@ -203,11 +206,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         self, X: np.ndarray, session: Session, pretrain_on: np.ndarray | None = None, resume: Checkpoint | None = None
     ) -> DeepClustering:
         """`fit` of validated rows under a session that decides on seeds, progress and checkpoints."""
-        if isinstance(self.n_clusters, bool) or not isinstance(self.n_clusters, int | np.integer):
-            raise ValueError(f"n_clusters={self.n_clusters!r} must be an integer")
+        k = self.n_clusters
+        if k != "auto" and (isinstance(k, bool) or not isinstance(k, int | np.integer)):
+            raise ValueError(f"n_clusters={k!r} must be an integer or 'auto'")
         cache = Path(self.cache) if self.cache else None
         with self._device():
-            fitted = fit(X, int(self.n_clusters), self._method(), self._model(), session,
+            fitted = fit(X, k if k == "auto" else int(k), self._method(), self._model(), session,
                          pretrain_on=pretrain_on, cache=cache, resume=resume)
             self.runs_ = pd.DataFrame(fitted.runs)
             self.history_ = pd.DataFrame(session.history)
@@ -225,6 +229,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             if (centers := self.fit_.centers()) is not None:
                 self.cluster_centers_ = centers
             self.usual_ = fit_usual(self.fit_, X, self.labels_)
+        self.n_clusters_, self.choice_ = fitted.k, session.choice
         self.fit_seed_ = int(kept["seed"])
         self.seconds_ = dict(session.seconds)
         self.n_features_in_ = X.shape[1]
@@ -270,6 +275,21 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             raise ValueError(f"codes of shape {codes.shape} must be [n, {self._n_features_out}]")
         with self._device():
             return fitted.decode(codes)
+
+    def sample(self, n: int, cluster: int, random_state: int = 0) -> np.ndarray:
+        """n rows [n, d] that the fitted model makes up, of one cluster, on the scale of the data.
+
+        Raises:
+          ValueError: for a method that is no generative model, or a cluster that is not there.
+        """
+        fitted = self._fitted()
+        if fitted.method.sample is None:
+            raise ValueError(f"{type(self).__name__} cannot make up rows: its method is no generative model; vade and "
+                             "gmvae are")
+        if not 0 <= cluster < fitted.k:
+            raise ValueError(f"cluster={cluster} must be from 0 to {fitted.k - 1}")
+        with self._device():
+            return fitted.sample(n, cluster, random_state)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Soft assignments [n, k]; rows sum to 1, those of noise to 0."""

@@ -18,7 +18,7 @@ from dec.data.base import sample_rows
 
 NOISE = -1
 SILHOUETTE_ROWS = 10_000
-MOST_VALUES = 2**28  # a gigabyte of float32
+MOST_VALUES = 2**26  # a quarter of a gigabyte of float32
 
 
 def contingency(y: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,7 +118,7 @@ def internal(
     """Silhouette, Davies-Bouldin and Calinski-Harabasz of the rows that are not noise.
 
     Above 10,000 rows the silhouette is that of a fixed uniform sample, and `silhouette_sample` says of how many. The
-    others take all rows, or the same sample of sparse rows and of more than 2^28 numbers; `sample` says of how many.
+    others take all rows, or the same sample of sparse rows and of more than 2^26 numbers; `sample` says of how many.
 
     Args:
       x: [n, d], an array or CSR, the space to measure in: codes or input.

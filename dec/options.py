@@ -94,6 +94,8 @@ def parse(text: str, hint: Any) -> Any:
     args = [a for a in typing.get_args(hint) if a is not type(None)]
     if text.lower() == "none" and len(args) < len(typing.get_args(hint)):
         return None
+    if text in config.words(args):
+        return text
     if typing.get_origin(hint) is typing.Literal:
         if text not in args:
             near = config.nearest(text, args)
@@ -166,7 +168,7 @@ def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run
         varied = [f"{short[dotted]}={_word(value)}" for (dotted, choices), value in zip(swept.items(), values)
                   if len(choices) > 1]
         try:
-            runs[" ".join([base.method, *varied])] = config.replace(base, changes)
+            runs[" ".join([Path(base.method).stem, *varied])] = config.replace(base, changes)
         except ValueError as error:
             raise ValueError(str(error).removeprefix("model.")) from error
     return runs

@@ -101,6 +101,14 @@ PRESETS = {
             },
         },
     ),
+    "small": Preset(
+        about="all methods side by side on two CPU cores: a small network, everything else by default",
+        source="this package; no published counterpart",
+        command="dec compare --preset small --data pendigits --seeds 3 --methods kmeans ae+kmeans dec idec dcn vade",
+        published="none",
+        measured="not yet run",
+        run={"model": {"network": {"hidden": [128, 128, 512]}}},
+    ),
     "dec-keras-mnist": Preset(
         about="DEC on MNIST as DEC-keras runs it",
         source="Xifeng Guo, DEC-keras (DEC.py, datasets.py), the Keras re-implementation of Xie et al. 2016",

@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -60,7 +60,7 @@ class Prepared(NamedTuple):
     index: pd.DataFrame  # what names the rows of `x`
     features: BaseEstimator | None  # fitted
     x: Any  # [n, d] numbers: an array, a memory map or CSR
-    k: int
+    k: int | Literal["auto"]
     pretrain_on: Any  # other rows, or None
 
 
@@ -85,11 +85,12 @@ def check(cells: dict[str, config.Run]) -> None:
 
 def prepare(run: config.Run) -> Prepared:
     """Read the data of a run and fit the features: on the rows to pretrain on, where those are others."""
+    run = resolved(run)
     dataset, index, features, x, other = _read(run.data, run.limit, run.features, run.pretrain_on)
     k = dataset.n_classes if run.n_clusters is None else run.n_clusters
     if k is None:
         raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
-    if k < 2:
+    if k != "auto" and k < 2:
         raise ValueError(f"--n-clusters {k} must be at least 2")
     blocks = getattr(features, "blocks_", ())
     network, needs = run.model.network, {}
@@ -104,6 +105,12 @@ def prepare(run: config.Run) -> Prepared:
     return Prepared(run, dataset, index, features, x, k, other)
 
 
+def resolved(run: config.Run) -> config.Run:
+    """The run with the optimizer that its method brings, where it names none."""
+    optimizer = run.model.refinement.optimizer.over(methods.make(run.method, run.options).optimizer)
+    return config.replace(run, {"model": {"refinement": {"optimizer": optimizer}}})
+
+
 @functools.lru_cache(maxsize=1)  # the cells of a table share their data
 def _read(data: str, limit: int | None, options: config.Features, pretrain_on: str | None) -> tuple:
     dataset = load(data, limit, options)
@@ -112,10 +119,10 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     if training.kind != dataset.kind:
         raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
                          f"kind {dataset.kind}; they must be alike")
-    features, told = fit_features(training, options, pretrain_on or data)
+    features, told, rows = fit_features(training, options, pretrain_on or data)
     dataset = dataclasses.replace(dataset, source=dataset.source + told)
-    dataset, index, x = numbers(features, dataset, data)
-    other = None if pretrain_on is None else numbers(features, training, pretrain_on)[2]
+    dataset, index, x = numbers(features, dataset, data, rows if pretrain_on is None else None)
+    other = None if pretrain_on is None else numbers(features, training, pretrain_on, rows)[2]
     if other is not None and other.shape[1] != x.shape[1]:
         raise ValueError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
                          "they must be alike")
@@ -142,7 +149,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     Raises:
       Interrupted: after Ctrl-C, when all is saved.
     """
-    given = run
+    given = resolved(run)
     run, dataset, index, features, x, k, pretrain_on = prepare(run)
     if dataset.column:  # of the table that the texts are from: new rows may come with others
         text = {"columns": [dataset.column], "kinds": [f"{dataset.column}=text"]}
@@ -172,6 +179,10 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
         except FloatingPointError as error:
             print(error, file=sys.stderr)
     session.write_log()
+    if session.choice:
+        k = session.choice["n_clusters"]
+        if not quiet:
+            print(session.choice["reason"], file=sys.stderr)
     found = assess(run, k, dataset, x, estimator, session)
     if hasattr(estimator, "fit_"):
         save_results(estimator, features, x, index, folder)
@@ -182,7 +193,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     return found
 
 
-def make_estimator(run: config.Run, k: int) -> DeepClustering:
+def make_estimator(run: config.Run, k: int | Literal["auto"]) -> DeepClustering:
     """The estimator of a run."""
     parts = {name: getattr(run.model, name) for name in (*OWN, *PARTS)}
     return DeepClustering(k, method=run.method, method_options=run.options or None, n_init=run.seeds,
@@ -207,6 +218,7 @@ def assess(
     if fitted:
         if len(estimator.codes_):
             inner["codes"] = metrics.internal(estimator.codes_, estimator.labels_)
+            inner["codes"] |= estimator.fit_.quality(estimator.codes_)
         inner["input"] = metrics.internal(x, estimator.labels_, estimator.fit_.scaling.apply)
     return {
         "method": run.method,
@@ -214,6 +226,7 @@ def assess(
         "source": dataset.source,
         "n": x.shape[0],
         "n_clusters": k,
+        "choice": session.choice,
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
         "internal": inner,

@@ -76,6 +76,7 @@ def _save(estimator: DeepClustering, path: Path) -> None:
         "n_iter": estimator.n_iter_,
         "stop_reason": estimator.stop_reason_,
         "runs": fit.runs,
+        "choice": estimator.choice_,
         "seconds": estimator.seconds_,
     }
     history = estimator.history_.to_json(orient="records", lines=True)
@@ -146,6 +147,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
     loaded.runs_ = pd.DataFrame(about["runs"])
     loaded.history_ = pd.read_json(io.StringIO(history), orient="records", lines=True)
     loaded.n_iter_, loaded.stop_reason_ = about["n_iter"], about["stop_reason"]
+    loaded.n_clusters_, loaded.choice_ = loaded.n_clusters, about.get("choice")
     loaded.seconds_, loaded.n_features_in_ = about["seconds"], about["n_features_in"]
     loaded.usual_ = Usual(arrays["usual/centers"], *(float(arrays[f"usual/{name}"]) for name in Usual._fields[1:]))
     if about["feature_names_in"]:

@@ -39,8 +39,6 @@ def tiny() -> dict:
     }
 
 
-
-
 @pytest.fixture(scope="module")
 def quick_compilation():
     """Unoptimised programs: for tests that compile much and compute next to nothing."""

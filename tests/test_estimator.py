@@ -91,7 +91,7 @@ def test_nested_parameters():
     assert model.refinement.optimizer.learning_rate == 0.5
     params = clone(model).get_params()
     assert params["alpha"] == 2.0 and params["network__hidden"] == (5,)
-    assert params["refinement__optimizer__name"] == "sgd" and params["pretraining__epochs"] == 100
+    assert params["refinement__optimizer__name"] == "method" and params["pretraining__epochs"] == 100
     with pytest.raises(ValueError, match=r"network.hiden.*'network.hidden'"):
         model.set_params(network__hiden=(5,))
     with pytest.raises(ValueError, match="encoder__hidden"):

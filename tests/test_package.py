@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run
 
 import dec
 from dec.metrics import accuracy
@@ -73,7 +74,7 @@ def test_readme_example(capsys, monkeypatch, tmp_path, quick_compilation):
     assert "seed" in capsys.readouterr().out
 
 
-def test_readme_method_works_from_outside_the_package(tmp_path, blobs, tiny):
+def test_readme_method_works_from_outside_the_package(tmp_path, monkeypatch, blobs, tiny):
     """The block under "Add a method" is a whole file; it is imported from a folder of its own."""
     (code,) = [block for block in readme_blocks("python") if "-> Method" in block]
     assert len(code.splitlines()) < 40
@@ -90,3 +91,15 @@ def test_readme_method_works_from_outside_the_package(tmp_path, blobs, tiny):
     history = model.history_[model.history_["phase"] == "cluster"].dropna(subset="compactness")
     assert np.isfinite(history["reconstruction"]).all()
     assert history["compactness"].iloc[-1] < history["compactness"].iloc[0]
+
+    options = "--data digits --limit 200 --weight 0.5 --hidden 8 --pretraining.epochs 2 --steps 20 --no-cache --quiet"
+    out = tmp_path / "run"
+    status, shown, err = run("train", *options.split(), "--method-file", tmp_path / "compact.py", "--out", out)
+    assert (status, err) == (0, "") and "| compact |" in shown
+    monkeypatch.chdir(tmp_path)  # the run's folder knows where the file is
+    assert run("predict", out, "digits")[0] == 0
+    model = dec.load(out)
+    assert model.method_options == {"weight": 0.5}
+    assert "gone.py is not there" in run("train", "--method-file=gone.py")[2]
+    (tmp_path / "two.py").write_text(code + code.replace("def compact", "def other"))
+    assert "not 2" in run("train", "--method-file", "two.py")[2]

@@ -27,30 +27,31 @@ TRANSFORMERS: dict[str, type[BaseEstimator]] = {
 FILE = "features.skops"  # JSON and arrays in a zip file, without pickle
 
 
-def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str]:
-    """The transformer for a data set, fitted on its rows, and what to tell about it; None for arrays.
+def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str, Any]:
+    """The transformer for a data set, fitted on its rows; what to tell about it; and what it makes of the rows.
 
-    Of a table that stays on the disk it is fitted on the sample, and then every row is tried once. `name` is what to
-    call the rows in messages.
+    All is None for arrays. Of a table that stays on the disk the transformer is fitted on the sample, and then every
+    row is tried once. `name` is what to call the rows in messages.
 
     Raises:
       ValueError: rows that it refuses.
     """
     if dataset.kind not in TRANSFORMERS:
-        return None, ""
+        return None, "", None
     own = inspect.signature(TRANSFORMERS[dataset.kind]).parameters
     features = TRANSFORMERS[dataset.kind](**{option: value for option, value in vars(options).items() if option in own})
     x, told = dataset.x, ""
     try:
         if isinstance(x, ParquetTable):
             told = f"; read in pieces, and columns understood from a uniform sample of {len(x.sample)} rows"
-            check_rows(ParquetRows(x, features.fit(x.sample)), "the matrix of features")
+            rows = ParquetRows(x, features.fit(x.sample))
+            check_rows(rows, "the matrix of features")
         else:
-            features.fit(x)
+            rows = features.fit_transform(x)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     dropped = ", ".join(f"{column} ({why})" for column, why in getattr(features, "dropped_", {}).items())
-    return features, told + (f"; left out: {dropped}" if dropped else "")
+    return features, told + (f"; left out: {dropped}" if dropped else ""), rows
 
 
 def pack_features(features: BaseEstimator) -> bytes:
@@ -74,13 +75,16 @@ def load_features(folder: Path) -> BaseEstimator | None:
         raise ValueError(f"{path} is damaged or was not written by dec ({error})") from error
 
 
-def numbers(features: BaseEstimator | None, dataset: Dataset, name: str) -> tuple[Dataset, pd.DataFrame, Any]:
+def numbers(
+    features: BaseEstimator | None, dataset: Dataset, name: str, rows: Any = None
+) -> tuple[Dataset, pd.DataFrame, Any]:
     """The rows of a data set as a fitted model takes them.
 
     Args:
       features: the fitted transformer, None for arrays.
       dataset: raw rows.
       name: what to call them in messages.
+      rows: what the transformer made of them, where that is known.
 
     Returns:
       the data set, with a label for each window where a recording became several; what names each row (its position in
@@ -103,7 +107,8 @@ def numbers(features: BaseEstimator | None, dataset: Dataset, name: str) -> tupl
     if features is None:
         return dataset, index, x if len(x.shape) == 2 else x.reshape(len(x), -1)
     try:
-        rows = ParquetRows(x, features) if isinstance(x, ParquetTable) else features.transform(x)
+        if rows is None:
+            rows = ParquetRows(x, features) if isinstance(x, ParquetTable) else features.transform(x)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if dataset.kind == "sequence" and features.window is not None:

@@ -7,7 +7,10 @@ estimators, the command line and the contract tests have it.
 from __future__ import annotations
 
 import functools
+import importlib.util
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from dec.config import unknown
@@ -38,14 +41,33 @@ METHODS: dict[str, Callable[..., Method]] = {
 
 
 def factory(name: str) -> Callable[..., Method]:
-    """The factory of a registered method.
+    """The factory of a registered method, or the one in a file: `name` is then its path, which ends in .py.
 
     Raises:
-      ValueError: for an unknown name, with the nearest one.
+      FileNotFoundError, ValueError: for a file that is not there or has no such function, or an unknown name.
     """
+    if name.endswith(".py"):
+        return _from_file(Path(name))
     if name not in METHODS:
         raise ValueError(unknown("method", name, list(METHODS)))
     return METHODS[name]
+
+
+@functools.cache
+def _from_file(path: Path) -> Callable[..., Method]:
+    """The one function of a Python file that says it returns a `Method`; running the file is what importing it is."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there; a method of your own needs its file, now and whenever its runs "
+                                "are used")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == path.stem
+            and f.__annotations__.get("return") in (Method, "Method")]
+    if len(made) != 1:
+        raise ValueError(f"{path} must have one function that returns a method, like `def compact(weight: float = 0.1) "
+                         f"-> Method:`, not {len(made)}")
+    return made[0]
 
 
 @functools.cache

@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
+from dec.config import Optimizer
+
 OUT = -1e30  # the log of an assignment that is not made
 
 
@@ -62,6 +64,10 @@ class Method(NamedTuple):
     between: (key, net, head, view, clock) -> (net, head), every `every` epochs, before a refresh; the head's moments in
       the optimizer then start anew. Such a method runs to its last step, however few labels change.
     centers: (head) -> [k, d], for people to look at, where the head's params are not just these.
+    sample: (key, head, n, cluster) -> codes [n, d], of the methods that can make up rows of a cluster.
+    quality: (head, codes [n, d]) -> {name: number}, measures of its own, for people to look at.
+    optimizer: of the refinement, where no other is asked for: what its authors took.
+    anneals: whether its loss follows the clock to the end; it then runs to its last step, however few labels change.
     posterior: whether it asks for net.posterior, the mean and the log variance of a code.
     on: what is clustered: the codes of a pretrained network, or the scaled input itself (no network is trained).
     noise: whether a row may belong to no cluster; all its log_q are then -1e30, and its label is -1.
@@ -75,6 +81,10 @@ class Method(NamedTuple):
     between: Callable[..., tuple[PyTree, Head]] | None = None
     every: int = 0
     centers: Callable[[Head], Float[Array, "k d"]] | None = None
+    sample: Callable[..., Float[Array, "n d"]] | None = None
+    quality: Callable[..., dict[str, float]] | None = None
+    optimizer: Optimizer = Optimizer("sgd", 0.01, 0.9)
+    anneals: bool = False
     posterior: bool = False
     on: Literal["codes", "input"] = "codes"
     noise: bool = False

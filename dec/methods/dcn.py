@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from dec.config import Optimizer
 from dec.methods.base import Head, Method
 from dec.methods.brb import brb
 from dec.methods.kmeans import kmeans
@@ -71,5 +72,5 @@ def dcn(lam: float = 0.05, recluster_every: int = 10, brb_every: int = 0, brb_ke
         return net, start(lloyd(rows, old - origin, 300, 0.0) + origin)
 
     method = Method(init, assign, loss, update=update, between=between if recluster_every else None,
-                    every=recluster_every, centers=centers)
+                    every=recluster_every, centers=centers, optimizer=Optimizer("adam", 1e-3))
     return brb(method, brb_every, brb_keep)

@@ -10,7 +10,7 @@ import numpy as np
 from dec.methods.base import Method
 from dec.methods.host import Found, Metric, by_rows
 
-NEIGHBOURS = 0.9  # part of the rows that have min_samples others within the radius chosen for DBSCAN
+DECILES = np.arange(1, 10) / 10
 
 
 def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euclidean") -> Method:
@@ -19,7 +19,8 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
     A row joins the nearest core row within eps, or is noise. Above 20,000 rows a uniform sample is clustered.
 
     Args:
-      eps: radius of a neighbourhood; by default that in which 9 of 10 rows have min_samples.
+      eps: radius of a neighbourhood; by default, of the nine in which 1 to 9 of 10 rows have min_samples, the one whose
+        k-th largest cluster is largest: too small a radius leaves noise, too large a one joins clusters.
       min_samples: rows in a neighbourhood, itself among them, that make a row a core row.
       metric: distances of rows as they are, or of rows scaled to unit length.
 
@@ -35,12 +36,22 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
         from sklearn.neighbors import NearestNeighbors
 
         count = min(min_samples, len(codes))
-        radius = eps or float(np.quantile(NearestNeighbors(n_neighbors=count).fit(codes).kneighbors()[0][:, -1]
-                                          if count < len(codes) else np.ones(1), NEIGHBOURS))
-        found = DBSCAN(eps=max(radius, 1e-12), min_samples=count).fit(codes)
+        if eps is not None:
+            radii = [eps]
+        elif count < len(codes):
+            far = NearestNeighbors(n_neighbors=count).fit(codes).kneighbors()[0][:, -1]
+            radii = np.unique(np.maximum(np.quantile(far, DECILES), 1e-12))
+        else:
+            radii = [1.0]
+
+        def separated(found):
+            sizes = np.sort(np.bincount(found.labels_[found.labels_ >= 0], minlength=k))[::-1]
+            return sizes[k - 1], np.count_nonzero(sizes)
+
+        found = max((DBSCAN(eps=radius, min_samples=count).fit(codes) for radius in radii), key=separated)
         core = np.zeros(len(codes), bool)
         core[found.core_sample_indices_] = True
-        return Found(found.labels_, core, radius)
+        return Found(found.labels_, core, float(found.eps))
 
     return by_rows(cluster, metric, noise=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from dec.config import Optimizer
 from dec.methods.base import Method
 from dec.methods.som import som
 from dec.shallow.distances import squared_distances
@@ -56,4 +57,5 @@ def desom(gamma: float = 1e-3, height: int = 8, width: int = 8, t_max: float = 1
     def update(head, codes, batch):
         return head.state._replace(rows=batch.stats)
 
-    return base._replace(loss=loss, refresh=refresh, update=update)
+    return base._replace(loss=loss, refresh=refresh, update=update, anneals=True,
+                         optimizer=Optimizer("adam", 1e-3))

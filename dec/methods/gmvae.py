@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dec.config import Optimizer
 from dec.methods.base import Head, Method
 from dec.methods.vade import narrow, start
 from dec.shallow.mixture import Mixture, divergence
@@ -78,4 +79,6 @@ def gmvae(kl_weight: float = 1.0) -> Method:
             "divergence": kl_weight * net.divergence(jnp.sum(q * (of_codes.T + of_clusters), axis=-1)),
         }
 
-    return Method(init, assign, loss, centers=lambda head: head.params.prior.mean)
+    return Method(init, assign, loss, centers=lambda head: head.params.prior.mean,
+                  optimizer=Optimizer("adam", 1e-3),
+                  sample=lambda key, head, n, cluster: head.params.prior.draw(key, n, cluster))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from dec.methods.base import OUT, Head, Method
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import dot
-from dec.shallow.som import fit_map, ward
+from dec.shallow.som import fit_map, quality, ward
 
 EMPTY = 0.01  # rows that a unit without any counts as, so that it joins the cluster it is nearest to
 
@@ -58,7 +59,10 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
         groups = _groups(head)
         return dot(groups.T, head.params) / groups.sum(axis=0)[:, None]
 
-    return Method(init, assign, centers=centers)
+    def measures(head, codes):
+        return quality(np.asarray(codes), np.asarray(head.params), height, width)
+
+    return Method(init, assign, centers=centers, quality=measures)
 
 
 def _groups(head: Head) -> Float[Array, "u k"]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from dec.config import Optimizer
 from dec.methods.base import Head, Method, View
 from dec.methods.gmm import gmm
 from dec.shallow.mixture import Mixture, divergence
@@ -46,7 +47,9 @@ def vade(kl_weight: float = 1.0) -> Method:
             "divergence": kl_weight * net.divergence(jnp.sum(gamma * (of_codes + of_clusters), axis=-1)),
         }
 
-    return Method(init, assign, loss, centers=lambda head: head.params.mean, posterior=True)
+    adam = Optimizer("adam", 2e-3, schedule="step", decay=0.9, decay_every=10)
+    return Method(init, assign, loss, centers=lambda head: head.params.mean, posterior=True, optimizer=adam,
+                  sample=lambda key, head, n, cluster: head.params.draw(key, n, cluster))
 
 
 def start(key, net, view: View, k: int) -> Mixture:

@@ -25,16 +25,16 @@ def inspect_data(spec: str, options: Features) -> str:
       FileNotFoundError, ValueError: as `dec.data.load` and the transformer of its kind.
     """
     dataset = load(spec, features=options)
-    features, _ = fit_features(dataset, options, spec)
+    features, _, rows = fit_features(dataset, options, spec)
     lines = [dataset.source, f"kind      {dataset.kind}"]
     if dataset.ids is not None:
         lines.append(f"id        {dataset.ids.name}, for example {dataset.ids.iloc[0]}")
     lines.append("labels    " + _labels(dataset))
     if isinstance(dataset.x, ParquetTable):
-        dataset = Dataset(dataset.name, dataset.x.sample, kind="table")
+        dataset, rows = Dataset(dataset.name, dataset.x.sample, kind="table"), None
         lines.append(f"sample    {len(dataset)} rows, drawn uniformly; all that follows is about them")
     lines += _raw(dataset, features)
-    _, index, x = numbers(features, dataset, spec)
+    _, index, x = numbers(features, dataset, spec, rows)
     lines += ["", f"features  {x.shape[0]} x {x.shape[1]} {x.dtype}{_sparsity(x)}"]
     if features is not None:
         lines.append(f"blocks    {_short(features.blocks_)}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 LEAST_LOG_VARIANCE = -12.0  # of a component in training; with less, its likelihood has no bound
 
@@ -38,6 +38,11 @@ class Mixture(NamedTuple):
     def log_joint(self, z: Float[Array, "b c"]) -> Float[Array, "b k"]:
         """log p(z, c)."""
         return jax.nn.log_softmax(self.logits) + log_density(z[:, None], self.mean, self.floored())
+
+    def draw(self, key: Key[Array, ""], n: int, cluster: int) -> Float[Array, "n c"]:
+        """n draws of p(z | c)."""
+        noise = jax.random.normal(key, (n, self.mean.shape[1]))
+        return self.mean[cluster] + jnp.exp(0.5 * self.floored()[cluster]) * noise
 
     def floored(self) -> Float[Array, "k c"]:
         """Log variances that are not too small."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,13 @@ import numpy as np
 from jaxtyping import Float, Int, PyTree
 
 from dec import config
+from dec.data.base import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
-from dec.data.stream import Rows
+from dec.data.stream import Rows, Subset
 from dec.methods.base import Method
 from dec.networks.autoencoder import Net, build
 from dec.shallow.agreement import agreement
+from dec.shallow.choose_k import ROWS, choose_k
 from dec.training import pretrained
 from dec.training.augment import Augment
 from dec.training.checkpoint import Checkpoint, unpack
@@ -93,6 +95,15 @@ class Fit:
         centers = self.method.centers(head) if self.method.centers else head.params
         return np.asarray(centers) if hasattr(centers, "shape") else None
 
+    def quality(self, codes: Float[np.ndarray, "n c"]) -> dict[str, float]:
+        """The method's own measures of the chosen seed's clusters, on codes; empty for most."""
+        return self.method.quality(self._one(self.heads, None), codes) if self.method.quality else {}
+
+    def sample(self, n: int, cluster: int, seed: int) -> Float[np.ndarray, "n d"]:
+        """Rows that the chosen seed's model makes up, of one cluster, on the scale of the data."""
+        codes = self.method.sample(jax.random.key(seed), self._one(self.heads, None), n, cluster)
+        return self.decode(np.asarray(codes))
+
     def only(self, seed: int) -> Fit:
         """This fit with one seed's network and clusters, as NumPy arrays."""
         def one(stacked: PyTree) -> PyTree:
@@ -129,7 +140,7 @@ def _labels(phase: Refine, data, states, how: str):
 
 def fit(
     x: Rows,
-    k: int,
+    k: int | Literal["auto"],
     method: Method,
     model: config.Model,
     session: Session,
@@ -142,7 +153,7 @@ def fit(
 
     Args:
       x: [n, d] rows in their raw dtype: an array, a memory map, CSR, or anything else that is `Rows`.
-      k: number of clusters.
+      k: number of clusters; "auto": what `choose_k` recommends for the pretrained codes, in `session.choice`.
       method: what to fit.
       model: scaling, network, pretraining and refinement.
       session: seeds, history, checkpoints, progress.
@@ -158,12 +169,12 @@ def fit(
     how = execution()
     if resume:
         session.history, session.seconds = resume.note["history"], resume.note["seconds"]
+        session.choice = resume.note["choice"]
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
         scaling = fit_scaling(training, model.scaling)
-        phase = Refine(method, k, n, model.batch_size, model.refinement, Augment.of(model))
-        keys = seed_keys(session.seeds, phase.name)
-        refining = resume is not None and resume.stage == phase.name
+        keys = seed_keys(session.seeds, Refine.name)
+        refining = resume is not None and resume.stage == Refine.name
         nets = None
         if method.on == "codes":
             module = build(model.network, x.shape[1], model.dtype, method.posterior)
@@ -174,6 +185,11 @@ def fit(
                 nets = pretrained.networks(own, training, scaling, validation, model, session, cache, resume)
                 if own != module:
                     nets = pretrained.with_posterior(nets, seed_keys(session.seeds, "posterior"), module)
+        if k == "auto":
+            if not refining:
+                session.choice = recommended(x, scaling, nets, model, session)
+            k = session.choice["n_clusters"]
+        phase = Refine(method, k, n, model.batch_size, model.refinement, Augment.of(model))
         data = place(x, scaling, model.stream_above)  # only now: pretraining has had its own copy on the device
         with reading(data.x), session.clock("cluster"):
             if refining:
@@ -188,8 +204,32 @@ def fit(
                session.seconds)
 
 
-def check_sizes(n: int, k: int) -> None:
+def recommended(
+    x: Rows,
+    scaling: Scaling,
+    nets: Net | None,
+    model: config.Model,
+    session: Session,
+    ks: Iterable[int] = range(1, 30),
+) -> dict[str, Any]:
+    """The choice of k, at least 2, for the networks' codes of rows or the scaled rows: n_clusters, reason, table."""
+    n = x.shape[0]
+    data = place(Subset(x, sample_rows(n, min(n, ROWS))), scaling, model.stream_above)
+    with reading(data.x), session.clock("cluster"):
+        rows = np.asarray(data[:][None] if nets is None else pretrained.encode_seeds(data, nets))
+        rows = rows[np.isfinite(rows).all(axis=(1, 2))]
+        if not len(rows):  # every seed will be reported as failed
+            return {"n_clusters": 2, "reason": "no pretrained network is finite", "table": []}
+        table, k, reason = choose_k(rows, ks, seeds=max(5, len(session.seeds)), random_state=session.seeds[0])
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    reason += (f" of {n}" if n > ROWS else "") + ("; a fit takes 2, the fewest" if k == 1 else "")
+    return {"n_clusters": max(k, 2), "reason": reason, "table": records}
+
+
+def check_sizes(n: int, k: int | Literal["auto"]) -> None:
     """Raise a ValueError for numbers that cannot be worked with, naming the argument."""
+    if k == "auto":  # `choose_k` tries what the rows allow
+        return
     if k < 1:
         raise ValueError(f"n_clusters={k} must be at least 1")
     if n < k:

@@ -11,7 +11,8 @@ from dec import config
 
 def schedule(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> optax.Schedule:
     """The learning rate at each step of a phase of `steps` steps."""
-    rate, every = optimizer.learning_rate, optimizer.decay_every * steps_per_epoch
+    rate = 1e-3 if optimizer.learning_rate is None else optimizer.learning_rate
+    every = optimizer.decay_every * steps_per_epoch
     match optimizer.schedule:
         case "constant":
             return optax.constant_schedule(rate)

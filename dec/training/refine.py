@@ -66,7 +66,7 @@ class Refine:
         return -(-self.config.steps // self.refresh_every) if self.method.loss else 0
 
     def _optimizer(self) -> tuple[optax.GradientTransformation, optax.Schedule]:
-        return transform(self.config.optimizer, self.steps_per_epoch, self.config.steps)
+        return transform(self.config.optimizer.over(self.method.optimizer), self.steps_per_epoch, self.config.steps)
 
     def start(self, data: Data, key: Key[Array, ""], net: PyTree) -> State:
         """The initial clusters in the pretrained codes; for one seed."""
@@ -101,7 +101,8 @@ class Refine:
             state = self._between(data, key, state, index)
         labels, rows, stats = self._refresh(data, state)
         change = jnp.mean(labels != state.memory)
-        converged = (index > 0) & (change < self.config.tolerance) & (self.method.between is None)
+        to_the_end = self.method.between is not None or self.method.anneals
+        converged = (index > 0) & (change < self.config.tolerance) & (not to_the_end)
 
         def objective(trained: Trained, of_head: PyTree, batch: Batch, clock: Clock):
             terms = self.method.loss(trained.net, Head(trained.params, of_head), batch, clock)

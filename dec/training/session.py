@@ -75,6 +75,7 @@ class Session:
         self.history: list[dict[str, Any]] = []
         self.seconds = {"compile": 0.0, "pretrain": 0.0, "cluster": 0.0}
         self.interrupted = False
+        self.choice: dict[str, Any] | None = None  # of k, where it was left to the data
         self.reused = 0  # seeds whose pretrained network came from a cache
         self.phase, self.step, self.terms, self.running = "", 0, {}, list(seeds)
         self.codes: Callable[[], np.ndarray] | None = None
@@ -136,7 +137,7 @@ class Session:
             due = time.perf_counter() - self._saved >= checkpoint_seconds()
             if self.checkpoints and (due or visit.finished or self.interrupted):
                 self._tick()
-                about = {"history": self.history, "seconds": self.seconds, "seeds": seeds}
+                about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}
                 self.checkpoints.save(phase.name, visit.next, visit.state, about)
                 self._saved = time.perf_counter()
             return self.interrupted

@@ -40,8 +40,10 @@ def write(frame, name="large.parquet"):
 def fitted(frame, **options):
     """(features, what is told of them, the rows) of a frame."""
     data = load(write(frame), features=Features(id="id", label="group", **options))
-    features, told = fit_features(data, Features(**options), "mine")
-    return features, told, numbers(features, data, "mine")[2]
+    features, told, rows = fit_features(data, Features(**options), "mine")
+    again = numbers(features, data, "mine")[2]
+    np.testing.assert_array_equal(rows[:], again[:])
+    return features, told, again
 
 
 def test_training_is_the_same_streamed_and_resident(tiny, monkeypatch, quick_compilation):

@@ -19,11 +19,12 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> dict:
-    """Two seeds of four methods on 3,000 images."""
+    """Two seeds of three methods on 3,000 images."""
     folder = tmp_path_factory.mktemp("mnist") / "run"
-    options = "--data mnist --limit 3000 --seeds 2 --hidden 256,256 --pretraining.epochs 30 --steps 480"
-    optimizer = "--refresh-every 80 --refinement.optimizer.learning-rate 0.05 --no-cache --quiet"
-    assert main(["compare", *options.split(), *optimizer.split(), "--out", str(folder)]) == 0
+    data = "--methods kmeans ae+kmeans dec --data mnist --limit 3000 --seeds 2 --no-cache --quiet"
+    training = "--hidden 256,256 --pretraining.epochs 30 --steps 480 --refresh-every 80"
+    rate = "--refinement.optimizer.learning-rate 0.05"
+    assert main(["compare", *f"{data} {training} {rate}".split(), "--out", str(folder)]) == 0
     return read_results(folder)
 
 
@@ -38,7 +39,6 @@ def test_every_seed_came_through(table):
 @pytest.mark.parametrize("score", ["acc", "nmi", "ari"])
 def test_refinement_is_at_least_its_own_start(table, score):
     assert mean(table["dec"], score) >= mean(table["ae+kmeans"], score)
-    assert mean(table["idec"], score) >= mean(table["ae+kmeans"], score)
 
 
 def test_pixels_are_beaten(table):

@@ -43,7 +43,6 @@ def test_hidden_layers_of_the_encoder_move_and_others_stay(nets, keep):
             np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6, err_msg=f"{name} {part}")
 
 
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("name", ["dec", "dcn"])
 def test_clusters_are_started_anew_in_the_codes_of_the_reset_network(name, nets):
     """And the moments of the head, but not those of the network."""
@@ -77,7 +76,6 @@ def test_clusters_are_started_anew_in_the_codes_of_the_reset_network(name, nets)
         assert all((leaf == 0).all() for leaf in jax.tree.leaves(kept.params))
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_when_it_comes_in_a_whole_run(blobs, tiny):
     """An epoch has 5 steps, of 40. What is due after 15 waits for the refresh at 20; what is due after 30 does not."""
     method, seen = make("idec", {"brb_every": 3}), []

@@ -1,5 +1,6 @@
 """One table of promises over every registered method: a new one is checked by its line in `METHODS` alone."""
 
+import functools
 import inspect
 import re
 
@@ -20,20 +21,31 @@ OPTIONS = {"n2d": {"manifold": "isomap"}}  # UMAP compiles for half a minute
 pytestmark = pytest.mark.parametrize("name", [name for name in METHODS if f"ae+{name}" not in METHODS])
 
 
+@functools.cache
+def inputs():
+    net = Net.fresh(jax.random.key(1), build(dec.Network(hidden=(8,), code_size=CODE), D, posterior=True))
+    return net, jax.random.normal(jax.random.key(2), (N, D))
+
+
 @pytest.fixture(scope="module")
 def net():
-    return Net.fresh(jax.random.key(1), build(dec.Network(hidden=(8,), code_size=CODE), D, posterior=True))
+    return inputs()[0]
 
 
 @pytest.fixture(scope="module")
 def x():
-    return jax.random.normal(jax.random.key(2), (N, D))
+    return inputs()[1]
 
 
-def started(name, net, x):
-    method = make(name, OPTIONS.get(name))
+def start(method, net, codes):
+    return method.init(jax.random.key(0), net, View(lambda net: codes, jnp.ones(len(codes))), K)
+
+
+@functools.cache
+def started(name):
+    (net, x), method = inputs(), make(name, OPTIONS.get(name))
     codes = net.encode(x) if method.on == "codes" else x
-    return method, codes, method.init(jax.random.key(0), net, View(lambda net: codes, jnp.ones(N)), K)
+    return method, codes, start(method, net, codes)
 
 
 def batch_of(method, head, codes, x):
@@ -45,18 +57,17 @@ CLOCK = Clock(jnp.int32(5), jnp.float32(0.5), jnp.float32(0.1))
 
 
 def test_start_is_finite_and_a_function_of_the_key(name, net, x):
-    method, codes, head = started(name, net, x)
-    few = View(lambda net: codes[:2 * K], jnp.ones(2 * K))
-    like = jax.eval_shape(lambda key: method.init(key, net, few, K), jax.random.key(0))
+    method, codes, head = started(name)
+    like = jax.eval_shape(lambda: start(method, net, codes[:2 * K]))
     assert jax.tree.structure(like) == jax.tree.structure(head)  # into this a saved one is read
     assert isinstance(head, Head)
-    for leaf, again in zip(jax.tree.leaves(head), jax.tree.leaves(started(name, net, x)[2])):
+    for leaf, again in zip(jax.tree.leaves(head), jax.tree.leaves(start(method, net, codes))):
         assert np.isfinite(leaf).all()
         np.testing.assert_array_equal(leaf, again)
 
 
 def test_rows_of_weight_zero_do_not_matter_at_the_start(name, net, x):
-    method, codes, head = started(name, net, x)
+    method, codes, head = started(name)
     more = jnp.concatenate([codes, jnp.full((5, codes.shape[1]), 1e3)])
     padded = View(lambda net: more, jnp.ones(N + 5).at[N:].set(0))
     again = method.init(jax.random.key(0), net, padded, K)
@@ -65,7 +76,7 @@ def test_rows_of_weight_zero_do_not_matter_at_the_start(name, net, x):
 
 
 def test_assignments_are_log_probabilities(name, net, x):
-    method, codes, head = started(name, net, x)
+    method, codes, head = started(name)
     log_q = method.assign(head, codes)
     assert log_q.shape == (N, K) and log_q.dtype == jnp.float32
     total, labels = np.exp(log_q).sum(axis=1), labels_of(log_q)
@@ -77,12 +88,12 @@ def test_assignments_are_log_probabilities(name, net, x):
 
 
 def test_a_row_is_assigned_by_itself(name, net, x):
-    method, codes, head = started(name, net, x)
+    method, codes, head = started(name)
     np.testing.assert_allclose(method.assign(head, codes)[:5], method.assign(head, codes[:5]), rtol=1e-5, atol=1e-6)
 
 
 def test_loss_is_finite_and_its_gradient_reaches_encoder_and_head(name, net, x):
-    method, codes, head = started(name, net, x)
+    method, codes, head = started(name)
     if method.loss is None:
         assert method.refresh is None
         return
@@ -101,7 +112,7 @@ def test_loss_is_finite_and_its_gradient_reaches_encoder_and_head(name, net, x):
 
 
 def test_refreshed_sums_add_over_chunks(name, net, x):
-    method, codes, head = started(name, net, x)
+    method, codes, head = started(name)
     if method.refresh is None:
         return
     weight = jnp.ones(N).at[-3:].set(0)
@@ -114,7 +125,7 @@ def test_refreshed_sums_add_over_chunks(name, net, x):
 
 
 def test_padding_updates_nothing(name, net, x):
-    method, codes, head = started(name, net, x)
+    method, codes, head = started(name)
     if method.update is None:
         return
     batch = batch_of(method, head, codes, x)._replace(weight=jnp.ones(N).at[-3:].set(0))
@@ -132,7 +143,6 @@ def test_options_are_documented_and_cited(name, net, x):
         assert about, f"{option} needs a line under Args"
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_trains_end_to_end(name, net, x, blobs, tiny):
     from sklearn.metrics import adjusted_rand_score
 
@@ -144,5 +154,8 @@ def test_trains_end_to_end(name, net, x, blobs, tiny):
         assert (model.runs_["occupied"] == 4).all() or method.noise  # then it finds its own number of clusters
         np.testing.assert_array_equal(model.predict(blobs[0]), model.labels_)
         assert adjusted_rand_score(blobs[1], model.labels_) > (0.4 if method.noise else 0.9)
+        measured = model.fit_.quality(model.codes_)
+        assert set(measured) == ({"quantization_error", "topographic_error", "trustworthiness"} if "som" in each
+                                 else set()) and np.isfinite(list(measured.values())).all()
         trained = model.history_[model.history_["phase"] == "cluster"] if len(model.history_) else model.history_
         assert (len(trained) > 0) == (method.loss is not None)

@@ -109,7 +109,6 @@ def test_a_center_without_rows_moves_to_the_row_farthest_from_its_own():
     np.testing.assert_allclose(centers, [[0], [8]], atol=1e-6)
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_counts_of_a_whole_run(blobs, tiny, tmp_path):
     """Of 40 steps, 5 an epoch, the last k-means comes before step 30: two more epochs of 300 rows count."""
     model = dec.DCN(4, recluster_every=3, **tiny).fit(blobs[0])

@@ -2,10 +2,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from sklearn.cluster import DBSCAN
+from sklearn.neighbors import NearestNeighbors
 
 from dec.methods.base import View, labels_of
 from dec.methods.density import dbscan, hdbscan
+from dec.methods.host import nearest
 
 # Two tight groups on a line, six rows and four, and one row far from both.
 CODES = jnp.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 10, 10.1, 10.2, 10.3, 30], jnp.float32)[:, None]
@@ -37,11 +41,16 @@ def test_a_row_at_the_border_is_no_bridge():
     assert set(found[:5]) != set(found[6:]) and {*found[:5]} | {*found[6:]} == {0, 1} and found[5] in (0, 1)
 
 
-def test_the_default_radius_has_neighbours_for_nine_of_ten_rows():
-    codes = jax.random.normal(jax.random.key(1), (200, 2))
-    head = dbscan().init(jax.random.key(0), None, View(lambda net: codes, jnp.ones(200)), 2)
-    within = (jnp.linalg.norm(codes[:, None] - codes, axis=-1) <= head.state[3]).sum(axis=1)
-    assert 0.85 <= float((within >= 5).mean()) <= 0.95
+def test_the_default_radius_keeps_close_groups_apart():
+    """With neighbours for nine of ten rows the two close groups would be one."""
+    rng, group = np.random.default_rng(0), np.repeat([0, 1, 2], 150)
+    codes = rng.normal(size=(450, 2)) + np.array([[0, 0], [4.2, 0], [0, 12]])[group]
+    head = dbscan().init(jax.random.key(0), None, View(lambda net: jnp.asarray(codes, jnp.float32), jnp.ones(450)), 3)
+    found = np.asarray(labels_of(nearest(head.state, jnp.asarray(codes, jnp.float32))))
+    of_group = [np.bincount(found[(group == g) & (found >= 0)], minlength=3) for g in range(3)]
+    assert sorted(np.argmax(of_group, axis=1)) == [0, 1, 2] and all(c.max() > 0.95 * c.sum() > 75 for c in of_group)
+    wide = DBSCAN(eps=np.quantile(NearestNeighbors(n_neighbors=5).fit(codes).kneighbors()[0][:, -1], 0.9)).fit(codes)
+    assert wide.labels_.max() == 1
 
 
 @pytest.mark.parametrize("make, options, message", [

@@ -63,11 +63,10 @@ def test_units_keep_the_rows_of_the_last_refresh():
     assert state.rows.tolist() == [2, 0, 2] and state.clusters.tolist() == [0, 1]
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_a_run_to_its_end(blobs, tiny, tmp_path):
     """Without pretraining. Units know the rows of the last refresh, and the clusters are the same saved and loaded."""
-    adam = dec.Refinement(steps=60, refresh_every=20, tolerance=0.0, optimizer=dec.Optimizer("adam"))
-    settings = tiny | {"refinement": adam, "pretraining": dec.Pretraining(epochs=0)}
+    loose = dec.Refinement(steps=60, refresh_every=20, tolerance=0.9)  # it anneals to its last step all the same
+    settings = tiny | {"refinement": loose, "pretraining": dec.Pretraining(epochs=0)}
     model = dec.DESOM(4, gamma=0.1, height=3, width=4, **settings).fit(blobs[0])
     losses = model.history_["loss"].to_numpy()
     assert model.n_iter_ == 60 and losses[-1] < losses[0]

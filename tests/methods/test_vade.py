@@ -103,13 +103,27 @@ def test_the_posterior_joins_the_networks_that_other_methods_share(name, blobs, 
     """From a cache filled by another method; and a saved model predicts the same."""
     tiny = tiny | {"cache": str(tmp_path / "cache"), "refinement": dec.Refinement(
         steps=40, refresh_every=10, optimizer=dec.Optimizer("adam", 2e-3))}
-    dec.DeepClustering(4, method="ae+kmeans", **tiny).fit(blobs[0])
+    of_codes = dec.DeepClustering(4, method="ae+kmeans", **tiny).fit(blobs[0])
     model = dec.DeepClustering(4, method=name, **tiny).fit(blobs[0])
     assert len(list((tmp_path / "cache").iterdir())) == 1
     model.save(tmp_path / "model")
     loaded = dec.load(tmp_path / "model")
     np.testing.assert_array_equal(loaded.predict(blobs[0]), model.labels_)
     assert loaded.cluster_centers_.shape == (4, 3)
+    for cluster in range(4):  # what is made up belongs where it was made
+        rows = loaded.sample(50, cluster)
+        assert rows.shape == (50, 8) and np.mean(loaded.predict(rows) == cluster) > 0.8
+        np.testing.assert_array_equal(rows, model.sample(50, cluster))
+    with pytest.raises(ValueError, match="cluster=4 must be from 0 to 3"):
+        model.sample(1, 4)
+    with pytest.raises(ValueError, match="no generative model"):
+        of_codes.sample(1, 0)
+
+
+def test_draws_have_the_moments_of_their_component():
+    z = np.asarray(PRIOR.draw(jax.random.key(0), 100_000, 1))
+    np.testing.assert_allclose(z.mean(0), PRIOR.mean[1], atol=0.02)
+    np.testing.assert_allclose(np.log(z.var(0)), PRIOR.log_variance[1], atol=0.02)
 
 
 def test_a_variational_autoencoder_learns_and_its_codes_are_means(blobs, tiny):

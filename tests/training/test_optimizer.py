@@ -1,9 +1,13 @@
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from dec.config import Optimizer
+from dec.config import Optimizer, Refinement, Run
+from dec.methods import make
+from dec.runs import resolved
 from dec.training.optimizer import schedule, transform
 
 
@@ -28,6 +32,17 @@ def test_momentum_and_schedule_by_hand():
         update, state = tx.update(jnp.float32(2), state, w)
         w = optax.apply_updates(w, update)
         np.testing.assert_allclose(w, expected, rtol=1e-6)
+
+
+def test_the_optimizer_of_the_method_unless_another_is_named():
+    own, unsaid = Optimizer("sgd", 0.01, 0.9), Refinement().optimizer
+    assert unsaid.over(own) == own
+    assert dataclasses.replace(unsaid, learning_rate=0.5).over(own) == Optimizer("sgd", 0.5, 0.9)
+    assert dataclasses.replace(unsaid, schedule="cosine").over(own) == Optimizer("sgd", 0.01, 0.9, "cosine")
+    named = dataclasses.replace(unsaid, name="adam")
+    assert named.over(own) == named and float(schedule(named, 1, 1)(0)) == pytest.approx(1e-3)
+    assert make("dec").optimizer == own and make("vade").optimizer.name == "adam"
+    assert resolved(Run(method="dec")).model.refinement.optimizer == own  # what config.json will say
 
 
 @pytest.mark.parametrize("name", ["adamm", "apply_updates", "exponential_decay", "__name__"])
