@@ -1,0 +1,151 @@
+"""The clusters of a run beside each other and one card for each: who is in it, what sets it apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from dec.report import figures, pictures
+from dec.report.clusters import describe, mean, neighbour, phrases, top
+from dec.report.material import Material, sampled
+from dec.report.page import Block, Page, items, pixels, table
+from dec.report.style import colour
+
+MOST_CARDS = 40  # of more clusters, the largest ones have a card
+SHOWN = 10  # members in a row
+IMAGE = 44  # CSS pixels that an image of a card is wide, about
+FEATURES = 30  # rows of the heatmap
+SMALL = 0.2  # effects at least as large (Cohen: small) are drawn
+
+
+def overview(run: Material, page: Page) -> list[Block]:
+    """All clusters beside each other: sizes, a grid of images or mean curves, a heatmap."""
+    labels, there = run.labels["cluster"].to_numpy(), sorted(run.largest[:MOST_CARDS])
+    counts, noise = np.bincount(labels[labels >= 0], minlength=run.k), int((labels < 0).sum())
+    blocks = [page.figure("sizes", figures.sizes(counts, noise), "Rows in each cluster.")]
+    if run.kind == "image" and there:
+        grid = [run.images(run.x(run.members[cluster].nearest[:SHOWN])) for cluster in there]
+        decoded = run.images(run.model.inverse_transform(run.centres[there])) if run.codes.shape[1] else None
+        told = "Members" if decoded is None else "The mean code of each cluster, decoded, and the members nearest to it"
+        blocks.append(page.figure("members", pictures.image_grid(grid, there, decoded), f"{told}; one row a cluster."))
+    if run.kind == "sequence" and there:
+        spread = run.effects.size[there].std(axis=0)
+        channel = next(int(name.rpartition(" ")[2]) for f in np.argsort(-spread)
+                       if "channel" in (name := run.measured.names[f]))
+        panels = [curves_of(run, cluster, channel, f"cluster {cluster}") for cluster in there]
+        blocks.append(page.figure("mean_curves", pictures.mean_curves(panels, f"channel {channel}", share=True),
+                                  f"Mean of channel {channel}, in which the clusters differ most, with a band of one "
+                                  "standard deviation and the three most typical members."))
+    return blocks + (heat(run, page, there) if there else [])
+
+
+def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures.Curves:
+    """One channel of up to 1000 members, drawn uniformly, and of the three most typical ones."""
+    own = run.members[cluster].nearest
+    curves, typical = (run.curves(run.x(at))[..., channel] for at in (sampled(own, 1000), own[:3]))
+    return pictures.Curves(title, cluster, curves, typical)
+
+
+def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
+    """Clusters by what is measured of them, or by words: means, in standard deviations from that of all rows."""
+    if run.measured is not None:
+        names, values = run.measured.names, run.measured.values.astype(np.float64)
+    elif run.words is not None:
+        few = max(2, FEATURES // len(there))
+        chosen = np.unique([word for cluster in there for word in run.telling[cluster][:few]]).astype(int)
+        names, values = list(run.words[0][chosen]), run.words[1][:, chosen].toarray().astype(np.float64)
+    else:
+        return []
+    means = np.stack([mean(values[run.clusters == cluster]) for cluster in there], axis=1)
+    deviation = np.sqrt(mean((values - mean(values)) ** 2))
+    scaled = (means - mean(values)[:, None]) / np.where(deviation > 0, deviation, 1)[:, None]
+    order = np.sort(np.argsort(-np.nan_to_num(scaled).std(axis=1), kind="stable")[:FEATURES])
+    more = f"; the {FEATURES} of {len(names)} in which they differ most" if len(names) > FEATURES else ""
+    figure = figures.heatmap(scaled[order], [names[i] for i in order], [str(c) for c in there], "standard deviations")
+    what = "Mean tf-idf of words" if run.measured is None else "Means"
+    return [page.figure("heatmap", figure, f"{what} in each cluster, in standard deviations from all rows{more}.")]
+
+
+def cards(run: Material, page: Page) -> list[Block]:
+    """A card for each cluster that has rows: a description, a figure of its kind, members."""
+    counts, blocks = run.labels["cluster"].value_counts(), []
+    for cluster in sorted(run.largest[:MOST_CARDS]):
+        own, size = run.members[cluster], int(counts[cluster])
+        apart = phrases(run.measured, run.effects, run.clusters, cluster) if run.measured is not None else []
+        inner, columns = [], []
+        if run.words is not None and len(run.telling[cluster]):
+            words = run.words[0][run.telling[cluster]]
+            apart.insert(0, "the words " + ", ".join(words[:6]))
+            inner.append(items("Words that it has more of than the others", [", ".join(words[:15])]))
+        if run.kind == "sequence":
+            inner.append(channels(run, page, cluster))
+        if run.kind in ("table", "array") and run.measured is not None:
+            chosen = top(run.effects.size[cluster], run.measured.columns, 6, SMALL)
+            columns = [run.measured.columns[f] for f in chosen] if run.kind == "table" else []
+            inner += histograms(run, page, cluster, chosen)
+        for caption, at in (("Most typical", own.nearest), ("Farthest from the centre", own.farthest),
+                            ("Most doubtful", own.doubtful)):
+            inner += shown(run, at[:SHOWN if run.kind == "image" else 5], caption, columns)
+        other = neighbour(run.centres, cluster)
+        near = "" if other is None else f" Its nearest neighbour is cluster {other}."
+        blocks.append(Block(
+            "card", name=str(cluster), colour=colour(cluster), blocks=inner,
+            caption=f"Cluster {cluster} · {size:,} rows · mean confidence {run.confidence[own.nearest].mean():.2f}",
+            text=describe(cluster, size, len(run.labels), apart, class_parts(run, cluster)) + near))
+    left = len(run.largest) - len(blocks)
+    return blocks + ([Block("text", text=f"{left} smaller clusters have no card.")] if left else [])
+
+
+def class_parts(run: Material, cluster: int) -> list[tuple[str, float]]:
+    """The up to two most frequent classes of a cluster and their parts of it, at least a tenth each."""
+    confusion = run.metrics["confusion"]
+    if not confusion or cluster not in confusion["clusters"]:
+        return []
+    counts = np.array(confusion["counts"])[:, confusion["clusters"].index(cluster)]
+    order = np.argsort(-counts, kind="stable")[:2]
+    return [(confusion["classes"][i], counts[i] / counts.sum()) for i in order if counts[i] >= 0.1 * counts.sum()]
+
+
+def channels(run: Material, page: Page, cluster: int) -> Block:
+    """The mean curves of up to six channels."""
+    panels = [curves_of(run, cluster, c, f"channel {c}") for c in range(min(6, run.prepared.features.shape_[1]))]
+    return page.figure(f"cluster_{cluster}", pictures.mean_curves(panels, "value", share=False),
+                       "Mean, one standard deviation around it, and the three most typical members.")
+
+
+def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> list[Block]:
+    """What a cluster has of the columns that set it apart, against all other rows."""
+    inside, columns = run.clusters == cluster, {}
+    for f in chosen:
+        name, values = run.measured.columns[f], run.column(run.measured.columns[f])
+        logarithmic = run.kind == "table" and run.prepared.features.kinds_[name] == "log"
+        title = f"{run.measured.names[f]}, {'h' if run.measured.binary[f] else 'd'} {run.effects.size[cluster, f]:+.1f}"
+        columns[title] = values[inside], values[~inside], logarithmic
+    return [page.figure(f"cluster_{cluster}", figures.against_the_rest(cluster, columns),
+                        "The columns that set it apart: the cluster in its colour, all other rows in grey. Effect "
+                        "sizes are Cohen's d of numbers and h of parts; 0.2 is small, 0.8 large.")] if columns else []
+
+
+def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None = None) -> list[Block]:
+    """Rows at places of the sample, as a person knows them: images, texts, values of columns, else their names."""
+    if not len(at) or not run.kind:
+        return []
+    if run.kind == "image":
+        images = run.images(run.x(at))
+        width = images.shape[2] * max(1, round(IMAGE / images.shape[2])) * len(at)
+        return [pixels(pictures.strip(images, len(at)), width, caption)]
+    names = [run.names[i] for i in at]
+    if run.kind == "text":
+        return [items(caption, [f"{name}: {_cut(run.texts[i])}" for name, i in zip(names, at)])]
+    if run.kind == "table":
+        chosen = (columns or [name for name, kind in run.prepared.features.kinds_.items() if kind != "drop"])[:6]
+        values = run.frame.iloc[at][chosen]
+        rows = [[name, *(None if pd.isna(v) else _cut(str(v), 60) for v in row)]
+                for name, row in zip(names, values.itertuples(index=False))]
+        return [table(["row", *chosen], rows, caption)]
+    return [Block("text", text=f"{caption}: {', '.join(names)}.")]
+
+
+def _cut(text: str, most: int = 280) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else text[:most - 1] + "…"

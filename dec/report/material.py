@@ -1,0 +1,259 @@
+"""What a report is made from: the files of a run folder, and its data, read again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+from sklearn.pipeline import Pipeline
+
+from dec import config
+from dec.data.base import sample_rows
+from dec.data.columns import read_column
+from dec.data.features import TextFeatures
+from dec.folders import CONFIG, ENVIRONMENT, METRICS, read_config, read_json, read_metrics
+from dec.report import clusters
+from dec.report.clusters import Effects, Members
+from dec.report.measures import Measured, measured_columns, measured_curves, measured_images
+from dec.report.pictures import to_bytes
+from dec.runs import Prepared, prepare
+from dec.saved import load as load_model
+
+MOST_ROWS, MOST_VALUES = 100_000, 2**26  # above either, a uniform sample of the rows is looked at
+
+
+@dataclass
+class Material:
+    """A run as a report sees it; all that is of rows is of the sample `rows`, in its order.
+
+    Attributes:
+      metrics, environment, run, history: the files of the folder.
+      labels: labels.csv, of all rows; empty where no seed ran to its end.
+      rows: [m] the positions of the sample.
+      codes: float32 [m, c]; of few columns also for a method on the input; else [m, 0].
+      prepared: the data; None where they are gone, and `gone` says why.
+      model: the fitted estimator, None without one.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+    environment: dict[str, Any]
+    run: config.Run
+    history: pd.DataFrame
+    labels: pd.DataFrame
+    rows: np.ndarray
+    codes: np.ndarray
+    prepared: Prepared | None = None
+    gone: str = ""
+    model: Any = None
+
+    @property
+    def k(self) -> int:
+        return self.metrics["n_clusters"]
+
+    @cached_property
+    def clusters(self) -> np.ndarray:
+        """[m] the cluster of each row, -1 for noise."""
+        return self.labels["cluster"].to_numpy()[self.rows]
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """[m] the probability of its cluster."""
+        return self.labels["confidence"].to_numpy(float)[self.rows]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """[m] what to call the rows: by the columns of labels.csv before the cluster, or by their number alone."""
+        index = self.labels[index_columns(self.labels)].iloc[self.rows]
+        own = [name for name in index if name != "row"] or ["row"]
+        own = ["row", *own] if own == ["step"] else own
+        return [", ".join(f"{name} {value}" if name in ("row", "step") else value for name, value in zip(own, values))
+                for values in index[own].itertuples(index=False)]
+
+    @cached_property
+    def y(self) -> np.ndarray | None:
+        """[m] the numbers of the classes, where they are known."""
+        y = self.prepared.dataset.y if self.prepared else None
+        return None if y is None else y[self.rows]
+
+    @cached_property
+    def kind(self) -> str:
+        """image, sequence, text, table, or array for rows of numbers without names; '' where the data are gone."""
+        if self.prepared is None:
+            return ""
+        kind, sides = self.prepared.dataset.kind, self.prepared.dataset.x.shape[1:]
+        picture = len(sides) == 2 or (len(sides) == 3 and sides[2] in (1, 3))
+        alike = picture and max(sides[:2]) <= 3 * min(sides[:2])  # else rather steps and channels
+        return "image" if kind == "array" and alike else kind
+
+    def x(self, at: np.ndarray) -> np.ndarray:
+        """Dense rows [.., d] of numbers at any places of the sample."""
+        ascending, back = np.unique(at, return_inverse=True)
+        found = self.prepared.x[self.rows[ascending]]
+        return (found.toarray() if issparse(found) else np.asarray(found))[back]
+
+    # The rows as a person knows them.
+
+    def images(self, x: np.ndarray) -> np.ndarray:
+        """Rows of numbers [m, d], of the data or decoded, as uint8 [m, h, w] or [m, h, w, 3]."""
+        dataset, features = self.prepared.dataset, self.prepared.features
+        shape = features.shape_ if features is not None else dataset.x.shape[1:]
+        images = np.reshape(x, (len(x), *(shape[:2] if shape[2:] == (1,) else shape)))
+        return to_bytes(images, *((0, 255) if features is not None else self._range))
+
+    @cached_property
+    def _range(self) -> tuple[float, float]:
+        some = self.x(np.arange(min(len(self.rows), 2000)))
+        return float(min(0, some.min())), float(some.max())
+
+    def curves(self, x: np.ndarray) -> np.ndarray:
+        """Rows of numbers as recordings [m, t, c], NaN where there is no step."""
+        return self.prepared.features.inverse_transform(x)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows of a table as they were read."""
+        return self.prepared.dataset.x.take(self.rows)
+
+    @cached_property
+    def texts(self) -> list[str] | None:
+        """The texts, or of a table all columns of text together; None where there are none."""
+        if self.kind == "text":
+            return [str(text) for text in self.prepared.dataset.x[self.rows]]
+        columns = [name for name, kind in self._kinds.items() if kind == "text"]
+        if not columns:
+            return None
+        return [" ".join(map(str, values)) for values in self.frame[columns].fillna("").to_numpy()]
+
+    @cached_property
+    def words(self) -> tuple[np.ndarray, Any] | None:
+        """The words of the texts, and the tf-idf of each text's, CSR; None where there are none."""
+        if self.texts is None:
+            return None
+        words = TextFeatures(text="tfidf", stop_words=self.run.features.stop_words)
+        try:
+            rows = words.fit_transform(self.texts)
+        except ValueError:  # not one word in any of them
+            return None
+        return words.get_feature_names_out(), rows
+
+    @property
+    def _kinds(self) -> dict[str, str]:
+        return self.prepared.features.kinds_ if self.kind == "table" else {}
+
+    # The clusters, and what is measured of the rows to tell them apart.
+
+    @cached_property
+    def _places(self) -> tuple[np.ndarray, list[Members]]:
+        return clusters.members(self.codes, self.clusters, self.confidence, self.k)
+
+    @property
+    def centres(self) -> np.ndarray:
+        """[k, c] the mean code of each cluster, NaN where it is empty."""
+        return self._places[0]
+
+    @property
+    def members(self) -> list[Members]:
+        """The rows of each cluster, as places in the sample."""
+        return self._places[1]
+
+    @cached_property
+    def largest(self) -> list[int]:
+        """The clusters that have rows in the sample, the largest first."""
+        count = np.array([len(own.nearest) for own in self.members])
+        return np.argsort(-count, kind="stable")[:np.count_nonzero(count)].tolist()
+
+    @cached_property
+    def effects(self) -> Effects | None:
+        """How the clusters differ in what is measured."""
+        return None if self.measured is None else clusters.effects(self.measured, self.clusters, self.k)
+
+    @cached_property
+    def telling(self) -> list[np.ndarray]:
+        """The columns of `words` that each cluster has more of, the most telling first."""
+        return clusters.telling(self.words[1], self.clusters, self.k)
+
+    @cached_property
+    def measured(self) -> Measured | None:
+        """Numbers with a name for each row, by kind; None for texts, which have words, and where the data are gone."""
+        every = np.arange(len(self.rows))
+        match self.kind:
+            case "table":
+                names = [name for name, kind in self._kinds.items() if kind not in ("drop", "text")]
+                dates = frozenset(self.prepared.features.dates_)
+                return measured_columns({name: self.column(name) for name in names}, dates) if names else None
+            case "image":
+                return measured_images(self.images(self.x(every)))
+            case "sequence":
+                return measured_curves(self.curves(self.x(every)))
+            case "array":
+                x = self.x(every).astype(np.float32)
+                names = [f"column {i}" for i in range(x.shape[1])]
+                return Measured(names, names, np.zeros(len(names), bool), x)
+        return None
+
+    def column(self, name: str) -> np.ndarray:
+        """A column [m] of a table, an array or labels.csv: float64, or objects for categories."""
+        if self.kind == "table" and name in self._kinds and self._kinds[name] != "drop":
+            return read_column(self.frame[name], self._kinds[name], name in self.prepared.features.dates_)
+        if self.measured is not None and name in self.measured.names:
+            return self.measured.values[:, self.measured.names.index(name)].astype(float)
+        if name in self.labels:
+            found = self.labels[name].iloc[self.rows]
+            numbers = pd.to_numeric(found, errors="coerce")
+            return (numbers if numbers.notna().any() else found).to_numpy()
+        if self.prepared is None:
+            raise ValueError(f"There is no column {name!r} in labels.csv, and the data could not be read: {self.gone}")
+        known = [*self._kinds, *(self.measured.names[:20] if self.measured is not None else ()), *self.labels]
+        raise ValueError(config.unknown("column to colour by", name, list(dict.fromkeys(known))))
+
+
+def sampled(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of some rows, drawn uniformly; in their order."""
+    return rows if len(rows) <= most else rows[sample_rows(len(rows), most)]
+
+
+def index_columns(labels: pd.DataFrame) -> list[str]:
+    """The columns of labels.csv that name a row."""
+    return list(labels.columns[:labels.columns.get_loc("cluster")]) if "cluster" in labels else []
+
+
+def gather(folder: Path) -> Material:
+    """Read the files of a run folder, its model and its data.
+
+    Raises:
+      FileNotFoundError, ValueError: when it is no finished run, or a file is damaged.
+    """
+    metrics, run = read_metrics(folder / METRICS), read_config(folder / CONFIG)
+    environment = read_json(folder / ENVIRONMENT)
+    lines = (folder / "history.jsonl").read_text().splitlines() if (folder / "history.jsonl").is_file() else []
+    history = pd.DataFrame([json.loads(line) for line in lines], columns=None if lines else ["phase", "seed", "period"])
+    labels = pd.DataFrame()
+    if (folder / "labels.csv").is_file():
+        head = pd.read_csv(folder / "labels.csv", nrows=0)
+        numbers = {name: [""] for name in ("confidence", "anomaly")}
+        labels = pd.read_csv(folder / "labels.csv", dtype=dict.fromkeys(index_columns(head), str),
+                             keep_default_na=False, na_values=numbers)
+    prepared, gone = None, ""
+    try:
+        prepared = prepare(run)
+        if prepared.dataset.digest != environment["data"]["digest"] or prepared.x.shape[0] != metrics["n"]:
+            prepared, gone = None, f"{run.data} is no longer the data of this run"
+    except (OSError, ValueError) as error:
+        gone = str(error)
+    width = prepared.x.shape[1] if prepared else 1
+    most = max(1000, min(MOST_ROWS, MOST_VALUES // width))
+    rows = sampled(np.arange(len(labels)), most)
+    model = None
+    if len(labels):
+        model = load_model(folder)
+        model = model[-1] if isinstance(model, Pipeline) else model
+    path = folder / "embedding.npy"
+    codes = np.load(path, mmap_mode="r")[rows] if path.is_file() else np.empty((len(rows), 0), np.float32)
+    return Material(folder, metrics, environment, run, history, labels, rows, codes, prepared, gone, model)

@@ -1,0 +1,110 @@
+"""A report as one HTML file that needs nothing else: blocks of text, tables and figures through a template."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from dec.report.style import rendered
+from dec.training.checkpoint import write
+
+NUMBER = re.compile(r"[–+-]?\d[\d.,]*( ?%| ± [\d.]+)?|–")
+SHOWN_WIDTH = 96  # CSS pixels to the inch of a figure
+LEAST_WIDTH = 58  # the same at least, in a narrow window: figures scroll rather than shrink to nothing
+
+
+@dataclass
+class Block:
+    """A piece of a report; the template shows it by its kind. All strings in it are text, never HTML."""
+
+    kind: str  # text, table, items, links, figure, card
+    text: str = ""
+    caption: str = ""
+    header: list[str] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
+    uri: str = ""
+    size: str = ""
+    least: bool = False
+    pixels: bool = False
+    name: str = ""
+    colour: str = ""
+    blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass
+class Section:
+    """A headline and what is under it."""
+
+    title: str
+    blocks: list[Block]
+
+
+@dataclass
+class Page:
+    """A report in the making.
+
+    Attributes:
+      folder: where report.html and figures/ go.
+      formats: of the files in figures/.
+    """
+
+    folder: Path
+    formats: Sequence[str]
+
+    def figure(self, name: str, figure: Figure, caption: str) -> Block:
+        """A figure for the page, also saved as files of its own."""
+        (folder := self.folder / "figures").mkdir(exist_ok=True)
+        files = {kind: rendered(figure, kind) for kind in {*self.formats, "svg"}}
+        for kind in self.formats:
+            (folder / f"{name}.{kind}").write_bytes(files[kind])
+        width = figure.get_figwidth()
+        size = f"width: {width * SHOWN_WIDTH:.0f}px; min-width: {width * LEAST_WIDTH:.0f}px; max-width: 100%"
+        return Block("figure", caption=caption, uri=_uri(files["svg"], "svg+xml"), size=size, least=True)
+
+    def write(self, **content: Any) -> Path:
+        """Fill the template: title, sentence, warnings, facts, command, sections. Returns the path of the page."""
+        environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
+                                  undefined=StrictUndefined)
+        environment.filters["is_number"] = lambda cell: bool(NUMBER.fullmatch(str(cell)))
+        path = self.folder / "report.html"
+        write(path, environment.get_template("page.html").render(content).encode())
+        return path
+
+
+def pixels(png: bytes, width: int, caption: str) -> Block:
+    """A PNG of small images, shown `width` CSS pixels wide with its pixels as they are."""
+    return Block("figure", caption=caption, uri=_uri(png, "png"), size=f"width: {width}px", pixels=True)
+
+
+def table(header: list[str], rows: list[list[Any]], caption: str = "") -> Block:
+    """A table; what reads like a number is aligned as one."""
+    return Block("table", caption=caption, header=header, rows=[[_cell(cell) for cell in row] for row in rows])
+
+
+def text(words: str) -> Block:
+    """A paragraph."""
+    return Block("text", text=words)
+
+
+def items(caption: str, lines: list[str]) -> Block:
+    """A list under its caption."""
+    return Block("items", caption=caption, rows=lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None or value != value:
+        return "–"
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,139 @@
+"""Figures of the rows themselves: grids of images, reconstructions, mean curves."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dec.report.style import VALIDATION, cluster_name, colour, grid_of, styled
+
+GAP = 1  # white pixels between images
+
+
+def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images [m, h, w] or [m, h, w, 3] in rows of `columns` with white gaps, uint8 [.., .., 3]; missing ones white."""
+    m, h, w = images.shape[:3]
+    rows = -(-m // columns)
+    sheet = np.full((rows * (h + GAP) - GAP, columns * (w + GAP) - GAP, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * (h + GAP), i % columns * (w + GAP)
+        sheet[top:top + h, left:left + w] = image[..., None] if image.ndim == 2 else image
+    return sheet
+
+
+def to_bytes(images: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Images of any real dtype as uint8, from `low` (black) to `high` (white); NaN is white."""
+    if images.dtype == np.uint8 and (low, high) == (0, 255):
+        return images
+    scaled = np.clip((images.astype(np.float32) - low) / max(high - low, 1e-12), 0, 1)
+    return np.nan_to_num(255 * scaled, nan=255).round().astype(np.uint8)
+
+
+def strip(images: np.ndarray, columns: int = 10) -> bytes:
+    """A PNG of uint8 images side by side, one pixel of it for each of theirs."""
+    stream = io.BytesIO()
+    Image.fromarray(mosaic(images, columns)).save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+@styled
+def image_grid(members: list[np.ndarray], clusters: Sequence[int], centres: np.ndarray | None) -> Figure:
+    """One row a cluster: its decoded centre, apart at the left, and its members.
+
+    Args:
+      members: for each cluster uint8 [m, h, w(, 3)], m up to the same for all.
+      clusters: their numbers.
+      centres: uint8 [clusters, h, w(, 3)], or None.
+    """
+    most = max(map(len, members))
+    blank = np.full((1, *members[0].shape[1:]), 255, np.uint8)
+    lead = 2 if centres is not None else 0  # the centre and a gap
+    cells = []
+    for i, own in enumerate(members):
+        start = [centres[i:i + 1], blank] if lead else []
+        cells.append(np.concatenate([*start, own, *[blank] * (most - len(own))]))
+    h, w = blank.shape[1] + GAP, blank.shape[2] + GAP
+    figure, (ax,) = grid_of(1, width=0.55 * (most + lead) + 0.6, height=max(1.2, 0.55 * h / w * len(members) + 0.5))
+    ax.imshow(mosaic(np.concatenate(cells), most + lead))
+    ax.set_yticks([h * i + h / 2 for i in range(len(members))], map(cluster_name, clusters))
+    for tick, cluster in zip(ax.get_yticklabels(), clusters):
+        tick.set(color="white", fontweight="bold",
+                 bbox={"facecolor": colour(cluster), "edgecolor": "none", "boxstyle": "round"})
+    ax.set_xticks([w / 2, lead * w + most * w / 2] if lead else [most * w / 2],
+                  ["centre", "members"] if lead else ["members"])
+    ax.set(ylabel="cluster")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return figure
+
+
+@styled
+def reconstructed_images(groups: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
+    """Input, output and absolute difference, one under the other, of some images.
+
+    Args:
+      groups: {title: (input, output, difference)}, each uint8 [m, h, w(, 3)].
+    """
+    figure, axes = grid_of(len(groups), width=0.5 * max(len(g[0]) for g in groups.values()) + 1, height=2.1, columns=1)
+    for ax, (title, parts) in zip(axes, groups.items()):
+        ax.imshow(mosaic(np.concatenate(parts), len(parts[0])))
+        h = parts[0].shape[1] + GAP
+        ax.set_yticks([h * (i + 0.5) for i in range(3)], ["input", "output", "difference"])
+        ax.set(xticks=[], title=title)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+    return figure
+
+
+@styled
+def reconstructed_curves(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Input and output of some recordings.
+
+    Args:
+      groups: {title: (input, output)}, each [m, t], NaN where there is no step.
+    """
+    pairs = [(title, given, out) for title, parts in groups.items() for given, out in zip(*parts)]
+    figure, axes = grid_of(len(pairs), width=2.4, height=1.7, columns=4)
+    for ax, (title, given, out) in zip(axes, pairs):
+        ax.plot(given, color="#555555", linewidth=1.2, label="input")
+        ax.plot(out, color=VALIDATION, linewidth=1, linestyle="--", label="output")
+        ax.set_title(title)
+    axes[0].legend()
+    return figure
+
+
+class Curves(NamedTuple):
+    """One panel of `mean_curves`."""
+
+    title: str
+    cluster: int
+    curves: np.ndarray  # [m, t], NaN where there is no step
+    examples: np.ndarray  # [e, t], drawn as they are
+
+
+@styled
+def mean_curves(panels: list[Curves], label: str, share: bool) -> Figure:
+    """Means over time with a band of one standard deviation, in the cluster's colour, and some members thin.
+
+    Args:
+      label: of the vertical axis.
+      share: one vertical scale for all panels.
+    """
+    figure, axes = grid_of(len(panels), width=3, height=2.1)
+    for ax, (title, cluster, curves, examples) in zip(axes, panels):
+        there = np.isfinite(curves)
+        count, values = np.maximum(there.sum(axis=0), 1), np.where(there, curves, 0)
+        mean = np.where(there.any(axis=0), values.sum(axis=0) / count, np.nan)
+        spread = np.sqrt(np.where(there, (curves - mean) ** 2, 0).sum(axis=0) / count)
+        ax.plot(examples.T, color="#888888", linewidth=0.5)
+        ax.fill_between(np.arange(len(mean)), mean - spread, mean + spread, color=colour(cluster), alpha=0.3, lw=0)
+        ax.plot(mean, color=colour(cluster), linewidth=1.8)
+        if share:
+            ax.sharey(axes[0])
+        ax.set(title=title, xlabel="step", ylabel=label)
+    return figure

@@ -1,0 +1,96 @@
+"""How every figure looks: colours, markers, and files of it. Figures are made without pyplot and its global state."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+# Ten colours that differ for normal and colour-blind eyes (CIE76 distance of at least 16 under simulated protanopia,
+# deuteranopia and tritanopia, noise included): eight of M. Petroff, "Accessible Color Sequences for Data
+# Visualization", arXiv:2107.02270, table 3, with dark green and dark blue for its two greys.
+PALETTE = ("#3f90da", "#ffa90e", "#bd1f01", "#14532d", "#832db6", "#92dadd", "#a96b59", "#e76300", "#1e1b6b", "#b9ac70")
+NOISE = "#8f8f8f"
+TRAINING, VALIDATION = "#1f6fb4", "#bd1f01"
+MARKERS, HATCHES = "o^sDvP", ("", "///", "...", "xxx", "\\\\\\", "+++")
+SEQUENTIAL = "cividis"
+DIVERGING = LinearSegmentedColormap.from_list("dec", ("#1e4b8f", "#8fb8de", "#f7f7f7", "#f0a868", "#a33c00"))
+
+STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 9, "axes.titlesize": 10, "axes.labelsize": 9, "legend.fontsize": 8,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#555555", "axes.titleweight": "bold",
+    "text.color": "#1a1a1a", "axes.labelcolor": "#1a1a1a", "xtick.color": "#333333", "ytick.color": "#333333",
+    "legend.frameon": False, "figure.facecolor": "white", "savefig.facecolor": "white", "figure.dpi": 100,
+    "text.parse_math": False,  # names with dollar signs are no formulas
+    "svg.hashsalt": "dec", "pdf.fonttype": 42, "image.interpolation": "none",
+}
+
+
+def colour(cluster: int) -> str:
+    """The colour of a cluster, the same in all figures: that of its number modulo ten, grey for noise (-1)."""
+    return NOISE if cluster < 0 else PALETTE[cluster % len(PALETTE)]
+
+
+def turn(cluster: int) -> int:
+    """How often the colours have been used up before this cluster: it decides on the marker and on the hatching."""
+    return 0 if cluster < 0 else cluster // len(PALETTE) % len(MARKERS)
+
+
+def cluster_name(cluster: int) -> str:
+    """What a cluster is called."""
+    return "noise" if cluster < 0 else str(cluster)
+
+
+def styled(make: Callable[..., Figure]) -> Callable[..., Figure]:
+    """A function that makes a figure, in the style of this package whatever the user's own settings."""
+    @functools.wraps(make)
+    def wrapped(*args, **options):
+        with mpl.rc_context(STYLE):
+            return make(*args, **options)
+
+    return wrapped
+
+
+def grid_of(panels: int, width: float = 3.6, height: float = 2.9, columns: int = 3) -> tuple[Figure, list[Axes]]:
+    """A figure with so many panels in rows of `columns`; sizes in inches of each."""
+    columns = min(columns, panels)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for unused in axes[panels:]:
+        unused.remove()
+    return figure, list(axes[:panels])
+
+
+def log_scale(axis: Axis) -> None:
+    """A logarithmic axis with plain numbers at it."""
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def positive(values: np.ndarray) -> bool:
+    """Whether a logarithmic scale can show all values that are there and helps: they span more than a factor of 3."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    return len(values) > 0 and values.min() > 0 and values.max() > 3 * values.min()
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """A figure as a file of the kind png, svg or pdf at publication size; the same bytes for the same figure."""
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+    dpi = 200 if kind == "svg" else 300  # of what is pixels; the SVG is also in the page
+    stream = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(stream, format=kind, dpi=dpi, metadata=metadata)
+    return stream.getvalue()
