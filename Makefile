@@ -31,7 +31,7 @@ train: $(BIN)/dec ## cluster DATA by k-means, autoencoder + k-means and METHOD (
 evaluate: $(BIN)/dec ## print the scores of RUN (default: the newest)
 	$(BIN)/dec evaluate $(RUN)
 
-report: $(BIN)/dec ## write RUN's report as Markdown
+report: $(BIN)/dec ## write RUN's report, one HTML page
 	$(BIN)/dec report $(RUN)
 
 test: $(BIN)/dec ## run the tests

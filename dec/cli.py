@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "the scores of a run, or of its model on other data",
     "predict": "the clusters of new rows by a run's model",
     "report": "a page with the figures, the scores and the clusters of a run or a table",
+    "describe": "what becomes of data on their way to a method, and the layers of its network",
     "methods": "the methods there are",
     "crosstab": "two clusterings counted together, joined on a column",
     "choose-k": "how many clusters there are: five criteria and a recommendation",
@@ -117,8 +118,9 @@ def prepare_jax(device: str | None) -> None:
 
 
 def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
-    """Run the cells, print their table and where it all lies; returns the exit status."""
-    from dec.folders import read_results
+    """Run the cells, print their table and where it all lies, with a table's report; returns the exit status."""
+    from dec.folders import PLAN, read_results
+    from dec.report.run import write_report
     from dec.runs import Interrupted, show
 
     try:
@@ -127,6 +129,8 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
         found, status = read_results(folder), 130
     print(show(found))
     print(f"\n{'Interrupted; go on with: dec train --resume' if status else 'Saved in'} {folder}")
+    if not status and (folder / PLAN).is_file():
+        print(f"Report: {write_report(folder, formats=())}")
     failed = not any(row["status"] == "ok" for metrics in found.values() for row in metrics["seeds"])
     return status or int(failed)
 
@@ -314,8 +318,9 @@ def report(argv: list[str]) -> int:
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
                         help="of the files in RUN/figures [png svg pdf]")
-    parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap"], default=[],
-                        help="of a run: ways to show its codes in the plane [pca tsne]")
+    parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
+                        help="of a run: ways to show its codes, in the plane, or in space as a page to turn (needs "
+                             "dec[plot]) and as a picture that turns [pca tsne]")
     parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN",
                         help="of a run: columns of its data or of labels.csv to colour further maps by")
     args = parser.parse(argv)
@@ -328,6 +333,34 @@ def report(argv: list[str]) -> int:
         import webbrowser
 
         webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def describe(argv: list[str]) -> int:
+    """dec describe METHOD ..."""
+    parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
+                    description="What becomes of the data on their way to a method, and the layers of its network; "
+                                "nothing is trained.")
+    parser.add_argument("method", help="as of dec train")
+    add_run_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE.svg", help="draw it too")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    args = parser.parse(argv)
+    spare(args)
+    base = base_run(args)
+    base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
+    cells = list(sweep(base, given(args)).values())
+    if len(cells) > 1:
+        raise ValueError("dec describe takes one value of each option; write several in one word, with commas")
+    prepare_jax(args.device)
+    from dec.report import describe
+    from dec.report.style import rendered
+    from dec.training.checkpoint import write
+
+    found = describe.describe(cells[0])
+    print(describe.as_text(found))
+    if args.out:
+        write(args.out, rendered(describe.drawn(found), "svg"))
     return 0
 
 
@@ -374,6 +407,7 @@ HANDLERS = {
     "evaluate": evaluate,
     "predict": predict,
     "report": report,
+    "describe": describe,
     "methods": listing("methods", _methods),
     "data": data,
     "crosstab": crosstab,

@@ -104,7 +104,7 @@ PRESETS = {
     "small": Preset(
         about="all methods side by side on two CPU cores: a small network, everything else by default",
         source="this package; no published counterpart",
-        command="dec compare --preset small --data pendigits --seeds 3 --methods kmeans ae+kmeans dec idec dcn vade",
+        command="dec compare --preset small --seeds 3 --methods kmeans ae+kmeans dec idec dcn vade",
         published="none",
         measured="not yet run",
         run={"model": {"network": {"hidden": [128, 128, 512]}}},
@@ -184,7 +184,8 @@ PRESETS = {
         source="a public walk-through of clustering reviews with Keras",
         command="dec train ae+kmeans --preset imdb",
         published="none for 5,000 columns",
-        measured="not yet run",
+        measured="seed 0: loss .0241 -> .0210, validation .0225 -> .0213; 2 clusters that have nothing to do with the "
+                 "sentiment (NMI 0.0); 15 minutes on one CPU core",
         run=_IMDB,
         notes="Half of the 50,000 reviews (seed 13), of which 2,000 are held out for validation.",
     ),
@@ -193,7 +194,9 @@ PRESETS = {
         source="a public walk-through of clustering reviews with Keras",
         command="dec train ae+kmeans --preset imdb-500",
         published="loss .0232 -> .0152, validation .0205 -> .0176 (first and last of 25 epochs)",
-        measured="not yet run",
+        measured="seed 0: loss .0167 -> .0116, validation .0148 -> .0129",
+        notes="Lower than published from the first epoch on: its 500 words are not known, and a mean over other columns "
+              "is another number.",
         run=_IMDB | {"features": {"vocabulary": 5000, "truncate": 500}},
     ),
 }

@@ -12,11 +12,16 @@ A row of features is a sequence of blocks, written `kind:width` in the order of 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax import lax
 from jaxtyping import Array, Float
+
+from dec.data.base import row_blocks
 
 KINDS = ("gaussian", "bernoulli", "categorical", "poisson", "sequence")
 LEAST_LOG_VARIANCE = -6.0  # of a Gaussian column: a standard deviation of 0.05; lower, and its likelihood has no bound
@@ -73,7 +78,8 @@ def negative_log_likelihood(
 
     gaussian     ½ [(x - out)² / σ² + log σ²]
     bernoulli    log(1 + e^out) - x out
-    categorical  -Σ x log softmax(out); 0 for a category that was never seen, whose x is all zeros
+    categorical  -Σ x log softmax(out); a category that was never seen, whose x is all zeros, costs as much as the least
+                 expected one, and has no gradient
     poisson      e^out - x out
     sequence     ½ (x - out)², the mean over the steps that are there, times the number of its values
 
@@ -88,7 +94,9 @@ def negative_log_likelihood(
         elif kind == "bernoulli":
             total += jnp.sum(optax.sigmoid_binary_cross_entropy(o, a), axis=-1)
         elif kind == "categorical":
-            total += optax.softmax_cross_entropy(o, a)
+            surprise = -jax.nn.log_softmax(o)
+            total += jnp.where(a.any(axis=-1), jnp.sum(a * surprise, axis=-1),
+                               lax.stop_gradient(surprise.max(axis=-1)))
         elif kind == "poisson":
             o = jnp.minimum(o, LARGEST_LOG_RATE)
             total += jnp.sum(jnp.exp(o) - a * o, axis=-1)
@@ -96,6 +104,31 @@ def negative_log_likelihood(
             weight = weights([(kind, 0, stop - start, channels)], a, 1.0)
             total += 0.5 * columns([(kind, start, stop, channels)]) * squared_error(a, o, weight)
     return total / columns(blocks)
+
+
+def check_values(blocks: tuple[str, ...], x: Any) -> None:
+    """That every value is one that the likelihood of its block is of.
+
+    Args:
+      blocks: as in the module.
+      x: [n, d], an array or CSR.
+
+    Raises:
+      ValueError: otherwise, with the first such value, its row and column.
+    """
+    allowed = {
+        "bernoulli": ("0 or 1, or between", lambda a: (a >= 0) & (a <= 1)),
+        "categorical": ("one-hot: a 1 and zeros", lambda a: ((a == 0) | (a == 1)) & (a.sum(1, keepdims=True) <= 1)),
+        "poisson": ("counts: 0 or more", lambda a: a >= 0),
+    }
+    parts = [(kind, start, stop) for kind, start, stop, _ in parse(blocks, x.shape[1]) if kind in allowed]
+    for first, rows in row_blocks(x, np.float32) if parts else ():
+        for kind, start, stop in parts:
+            told, right = allowed[kind]
+            if not (fine := right(rows[:, start:stop])).all():
+                row, column = np.argwhere(~fine)[0]
+                raise ValueError(f"row {first + row}, column {start + column} is {rows[row, start + column]:g}, but "
+                                 f"block {kind}:{stop - start} must hold {told}; change network.blocks or the values")
 
 
 def columns(blocks: list) -> int:

@@ -1,1 +1,1 @@
-"""What a person reads of a run: tables. Reads results, never changes them."""
+"""What a person reads of a run: tables, figures, the HTML report. Reads results, never changes them."""

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from dec.report import figures, pictures
-from dec.report.clusters import describe, mean, neighbour, phrases, top
+from dec.report.clusters import describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
+from dec.report.measures import Measured
 from dec.report.page import Block, Page, items, pixels, table
 from dec.report.style import colour
 
@@ -48,20 +49,20 @@ def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures
 
 def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
     """Clusters by what is measured of them, or by words: means, in standard deviations from that of all rows."""
-    if run.measured is not None:
-        names, values = run.measured.names, run.measured.values.astype(np.float64)
+    names, found = [], run.effects
+    if found is not None:
+        names = run.measured.names
     elif run.words is not None:
         few = max(2, FEATURES // len(there))
         chosen = np.unique([word for cluster in there for word in run.telling[cluster][:few]]).astype(int)
-        names, values = list(run.words[0][chosen]), run.words[1][:, chosen].toarray().astype(np.float64)
-    else:
+        names, none = list(run.words[0][chosen]), np.zeros(len(chosen), bool)
+        found = effects(Measured(names, names, none, run.words[1][:, chosen].toarray()), run.clusters, run.k)
+    if not names:
         return []
-    means = np.stack([mean(values[run.clusters == cluster]) for cluster in there], axis=1)
-    deviation = np.sqrt(mean((values - mean(values)) ** 2))
-    scaled = (means - mean(values)[:, None]) / np.where(deviation > 0, deviation, 1)[:, None]
-    order = np.sort(np.argsort(-np.nan_to_num(scaled).std(axis=1), kind="stable")[:FEATURES])
+    order = np.sort(np.argsort(-found.scaled[there].std(axis=0), kind="stable")[:FEATURES])
     more = f"; the {FEATURES} of {len(names)} in which they differ most" if len(names) > FEATURES else ""
-    figure = figures.heatmap(scaled[order], [names[i] for i in order], [str(c) for c in there], "standard deviations")
+    figure = figures.heatmap(found.scaled[np.ix_(there, order)].T, [names[i] for i in order], [str(c) for c in there],
+                             "standard deviations")
     what = "Mean tf-idf of words" if run.measured is None else "Means"
     return [page.figure("heatmap", figure, f"{what} in each cluster, in standard deviations from all rows{more}.")]
 

@@ -20,6 +20,7 @@ class Effects(NamedTuple):
     size: np.ndarray  # [k, f] effect sizes, 0 where there is nothing to compare
     inside: np.ndarray  # [k, f] means in the cluster
     rest: np.ndarray  # [k, f] means of all other rows
+    scaled: np.ndarray  # [k, f] means in the cluster, in standard deviations from that of all rows
 
 
 class Members(NamedTuple):
@@ -43,29 +44,28 @@ def effects(measured: Measured, clusters: np.ndarray, k: int) -> Effects:
 
     References: Cohen 1988, Statistical Power Analysis, sections 2.2 and 6.2.
     """
-    own = (clusters[:, None] == np.arange(k)).astype(np.float64)
-    shift = np.nan_to_num(mean(measured.values.astype(np.float64)))
-    there = np.isfinite(measured.values).astype(np.float64)
-    values = np.where(there > 0, measured.values - shift, 0)  # centred, so that the squares keep their digits
-    count, total, square = own.T @ there, own.T @ values, own.T @ values**2
-    count_rest, total_rest, square_rest = there.sum(0) - count, values.sum(0) - total, (values**2).sum(0) - square
-    inside, rest = total / np.maximum(count, 1), total_rest / np.maximum(count_rest, 1)
-    scatter = np.maximum(square - count * inside**2, 0) + np.maximum(square_rest - count_rest * rest**2, 0)
-    deviation = np.sqrt(scatter / np.maximum(count + count_rest - 2, 1))
-    apart = np.abs(inside - rest)
-    differ = apart > 1e-9 * np.abs(shift) + 1e-12  # more than rounding
-    d = np.divide(inside - rest, np.maximum(deviation, apart / MOST), out=np.zeros_like(rest), where=differ)
+    first = measured.values[:10_000].astype(np.float64)
+    shift = np.where(np.isfinite(first), first, 0).sum(axis=0) / np.maximum(np.isfinite(first).sum(axis=0), 1)
+    count, total, square = np.zeros((3, k + 1, len(shift)))
+    for at in np.array_split(np.arange(len(clusters)), -(-measured.values.size // 2**22)):  # not all as float64 at once
+        own = (clusters[at, None] == np.arange(-1, k)).astype(np.float64)
+        there = np.isfinite(measured.values[at])
+        values = np.where(there, measured.values[at] - shift, 0)  # near 0, so that the squares keep their digits
+        count, total, square = count + own.T @ there, total + own.T @ values, square + own.T @ values**2
+    n, sums, squares = (part.sum(axis=0) for part in (count, total, square))
+    count, total, square = count[1:], total[1:], square[1:]  # without noise
+    inside, rest = total / np.maximum(count, 1), (sums - total) / np.maximum(n - count, 1)
+    within = np.maximum(square - count * inside**2, 0) + np.maximum(squares - square - (n - count) * rest**2, 0)
+    deviation, apart = np.sqrt(within / np.maximum(n - 2, 1)), np.abs(inside - rest)
+    tiny = 1e-9 * np.abs(shift) + 1e-12  # rounding
+    d = np.divide(inside - rest, np.maximum(deviation, apart / MOST), out=np.zeros_like(rest), where=apart > tiny)
+    every = sums / np.maximum(n, 1)
+    spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - every**2, 0))
+    scaled = np.where((spread > tiny) & (count > 0), (inside - every) / np.maximum(spread, tiny), 0)
     inside, rest = inside + shift, rest + shift
     h = 2 * np.arcsin(np.sqrt(np.clip(inside, 0, 1))) - 2 * np.arcsin(np.sqrt(np.clip(rest, 0, 1)))
-    size = np.where(measured.binary, h, d)
-    return Effects(np.where((count > 0) & (count_rest > 0), size, 0), inside, rest)
-
-
-def mean(values: np.ndarray) -> np.ndarray:
-    """The means of columns [m, f] without missing values; NaN for a column that has no other."""
-    there = np.isfinite(values)
-    count = there.sum(axis=0)
-    return np.where(count > 0, np.where(there, values, 0).sum(axis=0) / np.maximum(count, 1), np.nan)
+    compared = (count > 0) & (n > count)
+    return Effects(np.where(compared, np.where(measured.binary, h, d), 0), inside, rest, scaled)
 
 
 def top(size: np.ndarray, columns: list[str], most: int, least: float = CLEAR) -> list[int]:
@@ -87,7 +87,8 @@ def phrases(measured: Measured, found: Effects, clusters: np.ndarray, cluster: i
         here, there = (_number(np.nanmedian(measured.values[part, f]), measured.columns[f] in measured.dates)
                        for part in (inside, ~inside))
         if here == there:  # the middles are alike though the means are not
-            here, there = (_number(values[cluster, f], measured.columns[f] in measured.dates) for values in found[1:])
+            here, there = (_number(means[cluster, f], measured.columns[f] in measured.dates)
+                           for means in (found.inside, found.rest))
             lines.append(f"{name} {much}{way} ({here} on average, elsewhere {there})")
         else:
             lines.append(f"{name} {much}{way} ({here} in the median, elsewhere {there})")
@@ -138,6 +139,14 @@ def neighbour(centres: np.ndarray, cluster: int) -> int | None:
     distance = ((centres - centres[cluster]) ** 2).sum(axis=1)
     distance[cluster] = np.nan
     return None if np.isnan(distance).all() or not centres.shape[1] else int(np.nanargmin(distance))
+
+
+def matched(confusion: dict) -> dict[int, str]:
+    """{cluster: class} of the best one-to-one matching."""
+    from scipy.optimize import linear_sum_assignment
+
+    pairs = zip(*linear_sum_assignment(np.array(confusion["counts"]), maximize=True))
+    return {confusion["clusters"][column]: confusion["classes"][row] for row, column in pairs}
 
 
 def listed(parts: list[str]) -> str:

@@ -77,9 +77,10 @@ def sentence(cells: dict[str, dict], score: str) -> str:
         return "No seed of any method gave a score."
     best = max(means, key=lambda name: means[name].mean)
     spread = "" if math.isnan(means[best].sd) else f" ± {100 * means[best].sd:.1f}"
+    stable = "" if score == "ari" else " That tells how stable it is, not how good."
     others = [f"{name} {100 * found.mean:.1f}" for name, found in means.items() if name != best]
     return (f"{best} has the highest mean {LABEL[score]}, {100 * means[best].mean:.1f}{spread} % over {means[best].n} "
-            f"seed{'s' * (means[best].n > 1)}" + (f"; the others: {', '.join(others)}." if others else "."))
+            f"seed{'s' * (means[best].n > 1)}" + (f"; the others: {', '.join(others)}." if others else ".") + stable)
 
 
 def scores_frame(cells: dict[str, dict], score: str) -> pd.DataFrame:

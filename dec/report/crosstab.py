@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from dec.folders import CONFIG, ENVIRONMENT, read_config, read_json
 from dec.report.table import markdown
 
 
@@ -27,6 +28,14 @@ def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
     """
     from scipy.stats.contingency import association
 
+    if on == "cluster":
+        raise ValueError("--on cluster: that is what is counted; name a column that says which rows belong together")
+    runs = [(read_config(path / CONFIG).data, read_json(path / ENVIRONMENT)["data"]["digest"]) for path in (a, b)
+            if (path / ENVIRONMENT).is_file()]
+    if on == "row" and len(runs) == 2 and all(left != right for left, right in zip(*runs)):
+        raise ValueError(f"--on row joins rows by their place in the file, but {a} is a run on {runs[0][0]} and {b} on "
+                         f"{runs[1][0]}; name a column that both have by --on (an --id or --keep), or give their "
+                         "labels.csv if the rows go together in this order")
     left, right = (_labels(path, on) for path in (a, b))
     pairs = left.merge(right, on=on, suffixes=("_a", "_b"))
     if pairs.empty:

@@ -27,9 +27,9 @@ from dec.report.style import (
 )
 
 DRAWN = 1000  # of more points, a map holds pixels instead
-KNOWN = ("phase", "seed", "period", "loss", "validation_loss", "change", "occupied", "learning_rate")
 REFINEMENT = {"change": "rows that changed cluster", "occupied": "clusters with rows", "smallest": "smallest cluster",
               "largest": "largest cluster", "entropy": "entropy of the assignments", "learning_rate": "learning rate"}
+NO_TERMS = ("phase", "seed", "period", "loss", "validation_loss", *REFINEMENT)  # of a history; all else are terms
 LINES = ("-", "--", ":", "-.")
 
 
@@ -38,14 +38,14 @@ def losses(history: pd.DataFrame, kept: int | None = None) -> Figure:
     """The loss and its terms in each phase of training, thin for every seed and thick for the one that is kept.
 
     Args:
-      history: a row per phase, seed and period, with `loss`, terms, and in places `validation_loss`.
+      history: a row per phase, seed and period, with a finite `loss`, terms, and in places `validation_loss`.
       kept: the seed to draw thick.
     """
     phases = list(dict.fromkeys(history["phase"]))
     figure, axes = grid_of(len(phases), width=4.2)
     for ax, phase in zip(axes, phases):
         part = history[history["phase"] == phase].dropna(axis=1, how="all")
-        terms = [name for name in part if name not in KNOWN]
+        terms = [name for name in part if name not in NO_TERMS]
         names = ["loss", "validation_loss", *(terms if len(terms) > 1 else ())]
         names = [name for name in names if name in part]
         for name in names:
@@ -142,6 +142,7 @@ def sizes(counts: Sequence[int], noise: int = 0) -> Figure:
     for at, (number, count) in enumerate(zip(numbers, [*counts, noise])):
         ax.bar(at, count, color=colour(number), hatch=HATCHES[turn(number)], edgecolor="white", linewidth=0)
         ax.annotate(f"{count:,}", (at, count), ha="center", va="bottom", fontsize=7)
+    ax.margins(x=0.01)
     ax.set(xlabel="cluster", ylabel="rows", xticks=range(len(numbers)))
     ax.set_xticklabels(map(cluster_name, numbers))
     return figure
@@ -186,7 +187,7 @@ def _ticks(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
 
 
 def _short(text: str, most: int = 28) -> str:
-    text = " ".join(str(text).split())
+    text = "".join(c for c in " ".join(str(text).split()) if c.isprintable())  # SVG allows no control characters
     return text if len(text) <= most else text[:most - 1] + "…"
 
 

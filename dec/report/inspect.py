@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from dec.config import Features
 from dec.data import Dataset, load
 from dec.data.base import row_blocks
-from dec.data.features import fit_features, numbers
+from dec.data.features import check_options, fit_features, numbers
 from dec.data.stream import ParquetTable
 from dec.report.table import markdown
 
@@ -25,8 +25,9 @@ def inspect_data(spec: str, options: Features) -> str:
       FileNotFoundError, ValueError: as `dec.data.load` and the transformer of its kind.
     """
     dataset = load(spec, features=options)
-    features, _, rows = fit_features(dataset, options, spec)
-    lines = [dataset.source, f"kind      {dataset.kind}"]
+    check_options(options, spec, dataset)
+    features, told, rows = fit_features(dataset, options, spec)
+    lines = [dataset.source + told, f"kind      {dataset.kind}"]
     if dataset.ids is not None:
         lines.append(f"id        {dataset.ids.name}, for example {dataset.ids.iloc[0]}")
     lines.append("labels    " + _labels(dataset))

@@ -57,6 +57,11 @@ class Material:
     def k(self) -> int:
         return self.metrics["n_clusters"]
 
+    @property
+    def title(self) -> str:
+        """The method, without the path of a file of one's own, and the data."""
+        return f"{Path(self.metrics['method']).stem} on {self.metrics['data']}"
+
     @cached_property
     def clusters(self) -> np.ndarray:
         """[m] the cluster of each row, -1 for noise."""
@@ -119,7 +124,8 @@ class Material:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """The rows of a table as they were read."""
-        return self.prepared.dataset.x.take(self.rows)
+        x = self.prepared.dataset.x
+        return x.iloc[self.rows] if isinstance(x, pd.DataFrame) else x[self.rows]
 
     @cached_property
     def texts(self) -> list[str] | None:
@@ -248,8 +254,7 @@ def gather(folder: Path) -> Material:
     except (OSError, ValueError) as error:
         gone = str(error)
     width = prepared.x.shape[1] if prepared else 1
-    most = max(1000, min(MOST_ROWS, MOST_VALUES // width))
-    rows = sampled(np.arange(len(labels)), most)
+    rows = sampled(np.arange(len(labels)), min(MOST_ROWS, max(1000, MOST_VALUES // width)))
     model = None
     if len(labels):
         model = load_model(folder)

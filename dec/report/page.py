@@ -60,10 +60,9 @@ class Page:
 
     def figure(self, name: str, figure: Figure, caption: str) -> Block:
         """A figure for the page, also saved as files of its own."""
-        (folder := self.folder / "figures").mkdir(exist_ok=True)
         files = {kind: rendered(figure, kind) for kind in {*self.formats, "svg"}}
         for kind in self.formats:
-            (folder / f"{name}.{kind}").write_bytes(files[kind])
+            write(self.folder / "figures" / f"{name}.{kind}", files[kind])
         width = figure.get_figwidth()
         size = f"width: {width * SHOWN_WIDTH:.0f}px; min-width: {width * LEAST_WIDTH:.0f}px; max-width: 100%"
         return Block("figure", caption=caption, uri=_uri(files["svg"], "svg+xml"), size=size, least=True)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from dec.folders import CONFIG, PLAN, read_results
 from dec.report import figures
 from dec.report.cards import cards, overview, shown
+from dec.report.clusters import matched
 from dec.report.comparison import comparison_report
+from dec.report.maps import codes_map
 from dec.report.material import Material, gather, index_columns
 from dec.report.page import Block, Page, Section, table, text
-from dec.report.projection import project
 from dec.report.reconstruction import reconstruction
 from dec.report.statistics import summary
 from dec.report.style import cluster_name
@@ -36,7 +35,8 @@ def write_report(
 
     Args:
       formats: of the files in figures/, of `FORMATS`.
-      maps: of a run, ways to show its codes in the plane: pca, tsne, umap; default: the first two.
+      maps: of a run, ways to show its codes: in the plane by pca, tsne (both are the default) or umap; in space by
+        interactive (a page; needs plotly) or gif (it turns).
       colour: of a run, columns of its data or of labels.csv to colour further maps by.
 
     Raises:
@@ -49,6 +49,8 @@ def write_report(
         return comparison_report(folder, formats)
     read_results(folder)  # says how to go on where nothing is finished
     run, page = gather(folder), Page(folder, formats)
+    for name in colour:
+        run.column(name)  # an unknown one is told at once
     sections = [Section("Scores", seeds(run))]
     if len(run.labels):
         sections += [Section("Clusters", overview(run, page) + cards(run, page)),
@@ -60,20 +62,19 @@ def write_report(
         if run.model.fit_.nets is not None and run.prepared:
             sections.append(Section("Reconstruction", reconstruction(run, page)))
         sections.append(Section("Outliers", outliers(run)))
-    metrics, environment = run.metrics, run.environment
-    return page.write(
-        title=f"{metrics['method']} on {metrics['data']}", sentence=sentence(run), warnings=cautions(run),
-        facts=facts(run), command=environment["command"],
-        sections=[section for section in sections if section.blocks])
+    return page.write(title=run.title, sentence=sentence(run), warnings=cautions(run), facts=facts(run),
+                      command=run.environment["command"], sections=[part for part in sections if part.blocks])
 
 
 def sentence(run: Material) -> str:
     """The result in one sentence."""
     metrics = run.metrics
     ok = sum(row["status"] == "ok" for row in metrics["seeds"])
-    begin = f"{metrics['method']} put {metrics['n']:,} rows of {metrics['data']} into {run.k} clusters"
     if not ok:
-        return f"{metrics['method']} gave no clustering of {metrics['data']}: all {len(metrics['seeds'])} seeds failed."
+        return f"{run.title}: there is no clustering, because no seed ended well."
+    occupied = next(row["occupied"] for row in metrics["seeds"] if row["seed"] == metrics["kept_seed"])
+    many = f"{run.k}" if occupied == run.k else f"{occupied} of {run.k} possible"
+    begin = f"{Path(metrics['method']).stem} put {metrics['n']:,} rows of {metrics['data']} into {many} clusters"
     many = f"over {ok} seeds" if ok > 1 else "for one seed"
     if scores(metrics, "acc"):
         found = [f"{name.upper()} {percent(scores(metrics, name))} %" for name in ("acc", "nmi", "ari")]
@@ -99,7 +100,7 @@ def cautions(run: Material) -> list[str]:
     if agreement and np.mean(agreement) < UNSTABLE:
         found.append(f"The assignments are unstable: from seed to seed they agree with an ARI of only "
                      f"{np.mean(agreement):.2f} on average. Take single clusters with care.")
-    if len(seeds) == 1:
+    if len(seeds) == 1 and not failed:
         found.append("There is one seed only: nothing is known of how stable the clusters are; --seeds 5 would tell.")
     if len(run.labels):
         counts = np.bincount(run.labels["cluster"][run.labels["cluster"] >= 0], minlength=k)
@@ -111,7 +112,7 @@ def cautions(run: Material) -> list[str]:
     if run.gone:
         found.append(f"The data could not be read again ({run.gone}), so members, reconstructions and what sets the "
                      "clusters apart are not shown.")
-    elif run.labels is not None and len(run.rows) < len(run.labels):
+    elif len(run.rows) < len(run.labels):
         found.append(f"What is said of rows beyond counts and scores is from a uniform sample of {len(run.rows):,} of "
                      f"{len(run.labels):,}.")
     return found
@@ -127,8 +128,8 @@ def facts(run: Material) -> list[tuple[str, str]]:
         ("digest", environment["data"]["digest"]),
         ("method", metrics["method"] + "".join(f", {name} {value}" for name, value in run.run.options.items())),
         ("clusters", f"{run.k}" + (f"; {choice['reason']}" if (choice := metrics.get("choice")) else "")),
-        ("seeds", f"{', '.join(str(row['seed']) for row in metrics['seeds'])}; kept: {metrics['kept_seed']}, by their "
-                  "agreement, without labels"),
+        ("seeds", ", ".join(str(row["seed"]) for row in metrics["seeds"]) + "; kept is the one that agrees best with "
+                  "the others, without labels"),
         ("time", seconds + (" (a pretrained network was reused)" if metrics["reused"] else "")),
         ("versions", ", ".join(f"{name} {value}" for name, value in
                                {"python": environment["python"], **environment["versions"]}.items())),
@@ -173,59 +174,16 @@ def _percent(value: float) -> str:
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[str]) -> list[Block]:
-    """The codes in the plane, coloured by what is known of the rows."""
-    if not run.codes.shape[1]:
-        return [text("The method works on the input itself, which is too large for its codes to be kept: no map.")]
-    blocks = []
-    for how in maps:
-        at, points, told = project(run.codes, how)
-        panels: dict[str, tuple[str, Any]] = {"cluster": ("clusters", run.clusters[at])}
-        if run.y is not None:
-            numbers, names = class_numbers(run)
-            panels["class, in the colour of its cluster"] = ("classes", (numbers[at], names[at]))
-        panels["confidence"] = ("values", run.confidence[at])
-        for name in colour:
-            values = run.column(name)[at]
-            panels[name] = ("values", values) if values.dtype != object else ("classes", _as_classes(values))
-        sampled = "" if len(at) == len(run.labels) else f" A uniform sample of {len(at):,} of {len(run.labels):,} rows."
-        pixels = " Points are drawn as pixels." if len(at) > figures.DRAWN else ""
-        name = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}[how]
-        blocks.append(page.figure(f"map_{how}", figures.scatter(points, panels, name), f"{told}{sampled}{pixels}"))
-    return blocks
-
-
-def _as_classes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Categories as numbers, the most frequent first, those behind the ninth together in grey."""
-    names = [str(name) for name in pd.Series(values).value_counts().index[:9]]
-    numbers = np.array([names.index(str(value)) if str(value) in names else -1 for value in values])
-    return numbers, np.array([*names, "others"], object)[numbers]
-
-
-def class_numbers(run: Material) -> tuple[np.ndarray, np.ndarray]:
-    """The colour number of each row's class, that of the cluster matched to it where there is one, and its name."""
-    classes = run.prepared.dataset.classes
-    match = {label: cluster for cluster, label in matched(run.metrics["confusion"]).items()}
-    free = iter(range(run.k, run.k + len(classes)))
-    number = np.array([match[name] if name in match else next(free) for name in classes])
-    return number[run.y], np.array(classes, object)[run.y]
-
-
-def matched(confusion: dict) -> dict[int, str]:
-    """{cluster: class} of the best one-to-one matching."""
-    from scipy.optimize import linear_sum_assignment
-
-    pairs = zip(*linear_sum_assignment(np.array(confusion["counts"]), maximize=True))
-    return {confusion["clusters"][column]: confusion["classes"][row] for row, column in pairs}
-
-
 def training(run: Material, page: Page) -> list[Block]:
     """Curves of losses and of what each refresh saw."""
     if not len(run.history):
         return [text("Nothing was trained: the method ends with its start.")]
+    history = run.history.dropna(subset="loss")  # of a seed that diverged, what came before
+    if not len(history):
+        return [text("No loss was finite.")]
     seeds, kept = run.history["seed"].nunique(), run.metrics["kept_seed"]
     thick = f"; thick: the kept seed {kept}" if seeds > 1 and kept is not None else ""
-    blocks = [page.figure("losses", figures.losses(run.history, kept), f"Losses{thick}.")]
+    blocks = [page.figure("losses", figures.losses(history, kept), f"Losses{thick}.")]
     if (run.history["phase"] == "cluster").any():
         blocks.append(page.figure("refinement", figures.refinement(run.history, kept),
                                   f"What was seen at each refresh{thick}."))
@@ -274,7 +232,6 @@ def outliers(run: Material) -> list[Block]:
                     "The score is about 1 for a usual row: the mean of its distance to the nearest cluster and of its "
                     "reconstruction loss, each relative to what is usual.")]
     at = np.flatnonzero(np.isin(run.rows, top.index[:10]))
-    return blocks + (shown(run, at[np.argsort(-run.labels["anomaly"].to_numpy()[run.rows[at]], kind="stable")],
-                           "The first ten of them") if run.kind else [])
-
-
+    at = at[np.argsort(-run.labels["anomaly"].to_numpy()[run.rows[at]], kind="stable")]
+    which = "The first ten of them" if len(run.rows) == len(run.labels) else "Those of the first ten in the sample"
+    return blocks + shown(run, at, which)

@@ -16,9 +16,10 @@ from jaxtyping import Float, Int, PyTree
 from dec import config
 from dec.data.base import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
-from dec.data.stream import Rows, Subset
+from dec.data.stream import ParquetRows, Rows, Subset
 from dec.methods.base import Method
 from dec.networks.autoencoder import Net, build
+from dec.networks.likelihood import check_values
 from dec.shallow.agreement import agreement
 from dec.shallow.choose_k import ROWS, choose_k
 from dec.training import pretrained
@@ -166,10 +167,12 @@ def fit(
     """
     n = x.shape[0]
     check_sizes(n, k)
+    if model.network.output == "mixed" and method.on == "codes" and not isinstance(x, ParquetRows):
+        check_values(model.network.blocks, x)
     how = execution()
     if resume:
         session.history, session.seconds = resume.note["history"], resume.note["seconds"]
-        session.choice = resume.note["choice"]
+        session.choice = resume.note.get("choice")
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
         scaling = fit_scaling(training, model.scaling)

@@ -144,6 +144,8 @@ class Refine:
         record |= {
             "change": change,
             "occupied": jnp.sum(sizes > 0),
+            "smallest": sizes.min(),
+            "largest": sizes.max(),
             "learning_rate": rate(first),
         }
         head = Head(trained.params, of_head)

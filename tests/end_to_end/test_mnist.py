@@ -47,6 +47,7 @@ def test_pixels_are_beaten(table):
     assert mean(table["dec"], "acc") > mean(table["kmeans"], "acc") + 0.015
 
 
+@pytest.mark.slow
 def test_the_script_protocol(tmp_path):
     """Preset mnist-script: published loss .2743 -> .1191, validation .1857 -> .1139 over five epochs."""
     folder = tmp_path / "run"

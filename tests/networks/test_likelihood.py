@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.sparse import csr_array
 
+import dec
 from dec import config
 from dec.networks import likelihood
 from dec.networks.autoencoder import Net, build, parameter_table
@@ -30,10 +32,10 @@ def test_each_kind_is_its_distribution_up_to_constants_in_x():
     assert nll(BLOCKS, x, out, s) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_category_never_seen_costs_nothing_and_teaches_nothing():
+def test_a_category_never_seen_costs_as_the_least_expected_and_teaches_nothing():
     gradient = jax.grad(lambda out: likelihood.negative_log_likelihood(
         likelihood.parse(("categorical:3",), 3), jnp.zeros(3), jnp.zeros((1, 3)), out)[0])(jnp.array([[1.0, 2.0, 3.0]]))
-    assert nll(("categorical:3",), [0, 0, 0], [1, 2, 3]) == 0
+    assert nll(("categorical:3",), [0, 0, 0], [1, 2, 3]) == pytest.approx(np.log(np.exp([1, 2, 3]).sum()) - 1)
     np.testing.assert_array_equal(gradient, 0)
 
 
@@ -49,6 +51,22 @@ def test_missing_steps_of_a_sequence_count_for_nothing():
     np.testing.assert_array_equal(weight, [[1, 1, 1, 1, 0, 0, 0, 0, 0]])
     assert likelihood.squared_error(x, out, weight)[0] == pytest.approx((1 + 16) / 4)
     assert nll(("sequence:3x2",), x[0], out[0]) == pytest.approx(0.5 * 17 / 4)
+
+
+@pytest.mark.parametrize("block, value, told", [
+    ("poisson:2", -1, "counts: 0 or more"), ("bernoulli:2", 1.5, "0 or 1"), ("categorical:2", 0.5, "one-hot"),
+    ("categorical:2", 1, "one-hot"),  # two of them in one row
+])
+def test_values_that_a_likelihood_is_not_of(block, value, told, tiny):
+    x = np.zeros((30, 3), np.float32)
+    x[:, 1], x[7, 2] = 1, value
+    likelihood.check_values(("gaussian:1", block), x[:7])
+    for rows in (x, csr_array(x)):
+        with pytest.raises(ValueError, match=rf"row 7, column [12] is .*block {block} must hold {told}"):
+            likelihood.check_values(("gaussian:1", block), rows)
+    network = config.Network(output="mixed", blocks=("gaussian:1", block))
+    with pytest.raises(ValueError, match="row 7"):
+        dec.DEC(2, **tiny | {"network": network, "scaling": "none"}).fit(x)
 
 
 def test_zeros_weigh_what_is_asked():

@@ -6,8 +6,8 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from dec.report.clusters import describe, effects, members, neighbour, phrases, telling, top
+from dec.report.maps import MOST, project
 from dec.report.measures import Measured, measured_columns, measured_curves, measured_images
-from dec.report.projection import MOST, project
 from dec.report.statistics import holm, paired, summary
 
 
@@ -26,6 +26,7 @@ def test_effect_sizes_by_hand():
     np.testing.assert_allclose(found.size[1], -found.size[0])
     np.testing.assert_allclose(found.inside, [[2, 2 / 3], [8, 0]], atol=1e-6)
     np.testing.assert_allclose(found.rest, found.inside[::-1])
+    np.testing.assert_allclose(found.scaled[:, 0], np.array([-3, 3]) / np.sqrt(29 / 3), rtol=1e-6)
 
 
 def test_effects_leave_missing_values_out_and_keep_their_digits():
@@ -138,7 +139,7 @@ def test_ways_to_the_plane(monkeypatch):
     at, points, about = project(line, "pca")
     assert len(at) == 40 and points.shape == (40, 2) and "100%" in about
     assert abs(np.corrcoef(points[:, 0], line[:, 0])[0, 1]) > 0.999
-    assert project(line[:, :1], "pca")[1].shape == (40, 2)
+    assert project(line[:, :1], "pca")[1].shape == (40, 2) and project(line, "pca", 3)[1].shape == (40, 3)
     monkeypatch.setitem(MOST, "tsne", 30)
     at, points, about = project(line, "tsne")
     assert points.shape == (30, 2) and len(set(at)) == 30 and "perplexity 10" in about

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
-from dec.report import figures, pictures
+from dec.report import figures, pictures, space
 from dec.report.style import NOISE, PALETTE, colour, rendered, turn
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
@@ -75,6 +75,9 @@ def test_refinement():
     np.testing.assert_allclose(change.lines[1].get_ydata(), [0.1, 0.05])
     assert occupied.get_title() == "clusters with rows" and set(occupied.lines[0].get_ydata()) == {4}
     assert rate.get_title() == "learning rate"
+    more = history().assign(smallest=3, largest=90)
+    assert [ax.get_title() for ax in figures.refinement(more).axes][2:4] == ["smallest cluster", "largest cluster"]
+    assert len(figures.losses(more).axes[1].lines) == 3 * 2  # sizes are no terms of the loss
 
 
 def points_and_colours(ax):
@@ -186,6 +189,31 @@ def test_image_grid_and_reconstructions():
     assert [len(ax.lines) for ax in curves.axes] == [2, 2]
 
 
+def test_the_picture_that_turns(monkeypatch):
+    assert (space.STEP, space.FRAMES_A_SECOND) == (3, 12)
+    monkeypatch.setattr(space, "STEP", 90)  # to be quick
+    points = np.random.default_rng(0).normal(size=(50, 3))
+    for values in (None, np.arange(50.0)):
+        with Image.open(io.BytesIO(space.turning(points, np.arange(50) % 12 - 1, "codes $x^{", values))) as gif:
+            assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (4, 80, 0)  # in hundredths of a second
+            shown = np.asarray(gif.convert("RGB")).reshape(-1, 3)
+            gif.seek(1)
+            assert (shown != np.asarray(gif.convert("RGB")).reshape(-1, 3)).any()
+
+
+def test_the_page_to_turn():
+    pytest.importorskip("plotly")
+    groups = np.array([0, 0, 1, -1])
+    legend = [f"<b>{group}" for group in groups]
+    page = space.interactive(np.eye(4)[:, :3], groups, legend, ["<script>", "b", "c", "d"], "<i>t")
+    assert '"modeBarButtonsToRemove": ["sendChartToCloud"]' in page  # nothing is uploaded
+    data = page[page.rindex("Plotly.newPlot("):]
+    for tone in (colour(0), colour(1), NOISE, "&lt;script&gt;", "&lt;b&gt;-1", "&lt;i&gt;t"):
+        assert tone in data
+    assert "<script>" not in data and '"text":["&lt;script&gt;","b"]' in data
+    assert sum(data.count(f'"name":"&lt;b&gt;{group}"') for group in (-1, 0, 1)) == 3
+
+
 def test_mean_curves_leave_missing_steps_out():
     curves = np.array([[1.0, 2, np.nan], [3, 2, np.nan], [2, 5, 4]])
     (ax,) = pictures.mean_curves([pictures.Curves("c", 3, curves, curves[:2])], "value", share=False).axes
@@ -196,7 +224,7 @@ def test_mean_curves_leave_missing_steps_out():
 def test_names_are_text_in_every_file():
     """Dollar signs are no formulas, and markup is escaped."""
     def make():
-        return figures.heatmap([[1.0]], ["<script>alert(1)</script> $x^{"], ["0"], "sd")
+        return figures.heatmap([[1.0]], ["<script>alert(1)</script> $x^{\0"], ["0"], "sd")
 
     svg = rendered(make(), "svg")
     assert ElementTree.fromstring(svg).tag.endswith("svg") and b"<script>alert(1)</script>" not in svg

@@ -2,6 +2,7 @@
 
 import base64
 import html.parser
+import json
 import re
 import shutil
 
@@ -11,8 +12,10 @@ import pytest
 from command_line import run
 
 from dec.data import load
+from dec.report import material, space
 from dec.report.comparison import latex, scores_frame
 from dec.report.material import gather
+from dec.report.run import cautions, seeds, sentence
 
 EVIL = "<script>alert(1)</script>"
 FILE = EVIL.replace("/", "")
@@ -79,17 +82,18 @@ def report(folder, *words):
 
 @pytest.fixture(scope="module")
 def digits(place):
-    return trained(place, "digits", "ae+kmeans", "--data", "digits", "--limit", 200, "--seeds", 3)
+    """Without a network; tests/test_runs.py reports on one with all phases."""
+    return trained(place, "digits", "kmeans", "--data", "digits", "--limit", 200, "--seeds", 3)
 
 
 def test_images(digits):
     page = report(digits)
-    for words in ("ae+kmeans put 200 rows of digits into 10 clusters", "over 3 seeds: ACC", "95 % interval",
-                  "Recall in per cent", "Most doubtful", "brightness", "numpy 2"):
+    for words in ("kmeans put 200 rows of digits into 10 clusters", "over 3 seeds: ACC", "95 % interval",
+                  "Recall in per cent", "Most doubtful", "Set apart by: ", "numpy 2"):
         assert words in page.text
     assert page.tags.count("article") == 10 == len([i for i in page.ids if i.startswith("cluster-")])
-    assert page.tags.count("h2") == 7 and "one seed only" not in page.text
-    expected = {"sizes", "members", "heatmap", "map_pca", "map_tsne", "losses", "confusion", "reconstruction"}
+    assert page.tags.count("h2") == 6 and "one seed only" not in page.text
+    expected = {"sizes", "members", "heatmap", "map_pca", "map_tsne", "confusion"}
     assert {path.stem for path in (digits / "figures").iterdir()} == expected
     assert len(page.svgs()) == len(expected)
     found, labels = gather(digits), pd.read_csv(digits / "labels.csv")
@@ -101,6 +105,20 @@ def test_images(digits):
     np.testing.assert_array_equal(images[1], np.round(load("digits", 200).x[1] * (255 / 16)).astype(np.uint8))
 
 
+def test_of_many_rows_a_sample_is_looked_at(digits, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    shutil.copytree(digits, folder)
+    monkeypatch.setattr(material, "MOST_ROWS", 60)
+    found, page = gather(folder), report(folder, "--map", "pca")
+    assert found.rows.shape == (60,) and found.codes.shape == (60, 64) and len(found.labels) == 200
+    np.testing.assert_array_equal(found.codes, np.load(folder / "embedding.npy")[found.rows])
+    np.testing.assert_array_equal(found.y, load("digits", 200).y[found.rows])
+    assert "is from a uniform sample of 60 of 200" in page.text and "A uniform sample of 60 of 200 rows." in page.text
+    counts = found.labels["cluster"].value_counts()
+    for cluster in found.largest:
+        assert f"Cluster {cluster} has {counts[cluster]} of 200 rows" in page.text
+
+
 def test_without_the_data_what_can_be_told_is_told(digits, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(digits, folder)
@@ -110,7 +128,7 @@ def test_without_the_data_what_can_be_told_is_told(digits, tmp_path, monkeypatch
     assert "The data could not be read again (digits is no longer the data of this run)" in page.text
     assert "Clusters and classes" in page.text and "Recall" in page.text and page.tags.count("article") == 10
     (folder / "config.json").write_text(config.replace('"data": "digits"', '"data": "gone.csv"'))
-    assert "gone.csv" in report(folder, "--map", "pca").text
+    assert any("gone.csv" in line for line in cautions(gather(folder)))
     status, _, err = run("report", folder, "--colour", "price")
     assert status == 2 and "no column 'price' in labels.csv, and the data could not be read" in err
 
@@ -121,12 +139,17 @@ def test_a_run_that_failed_says_so(digits, tmp_path):
     text = (folder / "metrics.json").read_text()
     (folder / "metrics.json").write_text(
         text.replace('"ok"', '"failed"', 1).replace('"reason": "clusters of the start"', f'"reason": "NaN {EVIL}"', 1))
-    page = report(folder, "--map", "pca")
-    assert f"1 of 3 seeds failed, and are in no mean: seed 0 (NaN {EVIL})" in page.text
-    assert "2 ok" in page.text and "over 2 seeds" in page.text
+    found = gather(folder)
+    assert f"1 of 3 seeds failed, and are in no mean: seed 0 (NaN {EVIL})." in cautions(found)
+    assert "over 2 seeds" in sentence(found) and ["mean", "2 ok"] in [row[:2] for row in seeds(found)[0].rows]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for row in metrics["seeds"]:
+        row["agreement"] = 0.3
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    assert any("unstable" in line and "0.30" in line for line in cautions(gather(folder)))
 
 
-def test_tables(place):
+def test_tables(place, monkeypatch):
     rng, n = np.random.default_rng(0), 90
     group = np.arange(n) % 2
     pd.DataFrame({"id": [f"<b>{i}" for i in range(n)], "price $x^{": np.round(rng.normal(10 + 50 * group, 5), 2),
@@ -135,13 +158,17 @@ def test_tables(place):
                   }).to_csv(place / f"{FILE}.csv", index=False)
     out = trained(place, "table", "kmeans", "--data", f"{FILE}.csv", "--id", "id", "--n-clusters", 2,
                   "--kinds", "note=text")
-    page = report(out, "--colour", "price $x^{", EVIL, "--map", "pca")
+    monkeypatch.setattr(space, "STEP", 90)  # to be quick
+    page = report(out, "--colour", "price $x^{", EVIL, "--map", "pca", "gif")
     assert f"{EVIL} = {EVIL} in 100% (elsewhere 0%)" in page.text
     assert "price $x^{ much higher" in page.text and "<b>" in page.text
     assert "the words" in page.text and "ocean" in page.text and "There is one seed only" in page.text
     assert re.search(r"20\d\d-\d\d-\d\d in the median", page.text)
     assert {"cluster_0", "cluster_1", "heatmap"} <= {path.stem for path in (out / "figures").iterdir()}
     assert all(b"<script" not in svg for svg in page.svgs())
+    linked = {source for source in page.sources if source.endswith(".gif")}
+    assert {"figures/codes_3d_cluster.gif", "figures/codes_3d_price_x_.gif"} < linked and len(linked) == 3
+    assert all((out / source).is_file() for source in linked)
     status, _, err = run("report", out, "--colour", "prise")
     assert status == 2 and "column to colour by" in err and "price" in err
 
@@ -164,7 +191,7 @@ def test_sequences(place):
         where = place / "steps" / f"{FILE} {i % 2}"
         where.mkdir(parents=True, exist_ok=True)
         np.save(where / f"{i:02d}.npy", np.sin(time)[:, None] * [1, 3 if i % 2 else 1])
-    out = trained(place, "sequences", "ae+kmeans", "--data", "steps", "--seeds", 2)
+    out = trained(place, "sequences", "ae+kmeans", "--data", "steps")
     page = report(out, "--map", "pca")
     for words in ("Mean of channel 1", "variation of channel 1", f"{FILE} 0/02.npy", "the scaled input"):
         assert words in page.text
