@@ -14,19 +14,23 @@ from dec.methods.host import on_host
 
 FLOOR = 1e-6  # of the mean variance of a column, added to every component's variances
 
-def gmm(covariance: Literal["full", "diag"] = "full") -> Method:
+
+def gmm(covariance: Literal["full", "diag"] = "full", restarts: int = 10) -> Method:
     """A mixture of Gaussians.
 
     Fitted by expectation maximisation from the clusters of k-means; a row's assignment is its posterior.
 
     Args:
       covariance: of each component; full ones cost n·k·d² an iteration, so take diag for wide rows.
+      restarts: fits from new clusters of k-means, of which the most likely one is kept.
 
     References:
       Dempster, Laird, Rubin 1977.
     """
     if covariance not in ("full", "diag"):
         raise ValueError(f"covariance={covariance!r} must be full or diag")
+    if restarts < 1:
+        raise ValueError(f"restarts={restarts} must be at least 1")
 
     def init(key, net, view, k):
         codes = view.encode(net)
@@ -37,7 +41,8 @@ def gmm(covariance: Literal["full", "diag"] = "full") -> Method:
 
             codes = codes.astype(np.float64)
             floor = max(FLOOR * codes.var(axis=0).mean(), 1e-12)
-            mixture = GaussianMixture(k, covariance_type=covariance, reg_covar=floor, random_state=seed).fit(codes)
+            mixture = GaussianMixture(k, covariance_type=covariance, n_init=restarts, reg_covar=floor,
+                                      random_state=seed).fit(codes)
             return np.log(mixture.weights_), mixture.means_, mixture.precisions_cholesky_
 
         shapes = (shape((k,), jnp.float32), shape((k, d), jnp.float32),

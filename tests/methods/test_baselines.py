@@ -38,9 +38,9 @@ def test_the_posterior_of_a_mixture_against_float64(covariance):
     rng = np.random.default_rng(0)
     mixed = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3)) + 100
     codes = np.float32(mixed + 4 * rng.integers(3, size=(300, 1)) * [1, 0, -1])
-    method, head = started("gmm", codes, 3, covariance=covariance)
+    method, head = started("gmm", codes, 3, covariance=covariance, restarts=4)
     seed = int(jax.random.bits(KEY))
-    oracle = GaussianMixture(3, covariance_type=covariance, random_state=seed).fit(codes.astype(np.float64))
+    oracle = GaussianMixture(3, covariance_type=covariance, n_init=4, random_state=seed).fit(codes.astype(np.float64))
     np.testing.assert_allclose(method.centers(head), oracle.means_, rtol=1e-6)
     new = np.float32(codes + rng.normal(size=codes.shape))
     found, expected = np.exp(method.assign(head, new)), oracle.predict_proba(new.astype(np.float64))
@@ -82,6 +82,7 @@ def test_spectral_separates_rings():
     ("minibatch-kmeans", {"batch": 0}, "batch=0 must be at least 1"),
     ("bisecting-kmeans", {"restarts": 0}, "restarts=0 must be at least 1"),
     ("gmm", {"covariance": "tied"}, "covariance='tied' must be full or diag"),
+    ("gmm", {"restarts": 0}, "restarts=0 must be at least 1"),
     ("agglomerative", {"linkage": "wards"}, "linkage='wards' must be ward, average, complete or single"),
     ("spectral", {"neighbors": 1}, "neighbors=1 must be at least 2"),
     ("spectral", {"metric": "l1"}, "metric='l1' must be euclidean or cosine"),
