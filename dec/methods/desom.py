@@ -28,7 +28,7 @@ def desom(gamma: float = 1e-3, height: int = 8, width: int = 8, t_max: float = 1
       height: rows of units of the map.
       width: columns of units of the map.
       t_max: reach T of the neighbourhood at the first step, in steps of the map. The paper starts an untrained network
-        (`pretraining.epochs=0`, Adam) at 10; codes that are trained already are drawn together by that.
+        (`pretraining.epochs=0`) at 10; codes that are trained already are drawn together by that.
       t_min: its reach at the last step.
 
     References:
