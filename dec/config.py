@@ -156,7 +156,7 @@ class Refinement(Config):
 
 @dataclass(frozen=True)
 class Augmentation(Config):
-    """Random views of the rows in training, of any method; prior knowledge, which a run's config.json declares."""
+    """Random views of the rows in training, of any method; prior knowledge, which every result declares."""
 
     shift: float = opt(0.0, "images: by up to this part of height and width (Guo et al. 2018: 0.1)", 0, 1)
     rotation: float = opt(0.0, "images: by up to so many degrees (Guo et al. 2018: 10)", 0, 180)
@@ -168,6 +168,11 @@ class Augmentation(Config):
     amplitude: float = opt(0.0, "each row times 1 + this standard deviation", 0)
     noise: float = opt(0.0, "standard deviation of noise on every value, in units of the scaled input", 0)
     mask: float = opt(0.0, "part of the values set to 0 (tables, counts, sequences)", 0, 0.99)
+
+    def used(self) -> dict[str, Any]:
+        """What is asked for."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+                if getattr(self, field.name) != field.default}
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,8 @@ def parse(text: str, hint: Any) -> Any:
         hint = args[0]
     try:
         if typing.get_origin(hint) is tuple:
-            return tuple(typing.get_args(hint)[0](part) for part in text.split(",") if part)
+            return tuple(typing.get_args(hint)[0](part.replace(r"\,", ","))
+                         for part in re.split(r"(?<!\\),", text) if part)
         if hint is bool:
             return {"true": True, "false": False}[text.lower()]
         return hint(text)

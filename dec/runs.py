@@ -22,7 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from dec import config, methods, metrics
 from dec.anomaly import judge
 from dec.data import Dataset, cache_dir, load
-from dec.data.features import fit_features, numbers
+from dec.data.features import check_options, fit_features, numbers
 from dec.data.table import TableFeatures
 from dec.data.tabular import missing_rows
 from dec.estimator import OWN, PARTS, DeepClustering
@@ -91,7 +91,7 @@ def prepare(run: config.Run) -> Prepared:
     if k is None:
         raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
     if k != "auto" and k < 2:
-        raise ValueError(f"--n-clusters {k} must be at least 2")
+        raise ValueError(f"--n-clusters is needed: the labels of {run.data} are one class only, {dataset.classes[0]!r}")
     blocks = getattr(features, "blocks_", ())
     network, needs = run.model.network, {}
     wanted = network.output == "mixed" or network.embed_above or any(b.startswith("sequence") for b in blocks)
@@ -119,6 +119,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     if training.kind != dataset.kind:
         raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
                          f"kind {dataset.kind}; they must be alike")
+    check_options(options, data, dataset, training)
     features, told, rows = fit_features(training, options, pretrain_on or data)
     dataset = dataclasses.replace(dataset, source=dataset.source + told)
     dataset, index, x = numbers(features, dataset, data, rows if pretrain_on is None else None)
@@ -227,6 +228,7 @@ def assess(
         "n": x.shape[0],
         "n_clusters": k,
         "choice": session.choice,
+        "augmentation": run.model.augmentation.used(),
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
         "internal": inner,

@@ -193,16 +193,16 @@ def test_labels_take_one_pass_over_the_rows(trained, place, monkeypatch):
 
 
 def test_report(trained, compared):
-    status, out, _ = dec("report", compared[0])
-    text = (compared[0] / "report.md").read_text()
-    assert (status, out.strip()) == (0, str(compared[0] / "report.md"))
-    assert text.startswith("# digits: 300 rows, 10 clusters")
-    assert runs.show(folders.read_results(compared[0])) in text
-    for name in ("kmeans", "ae+kmeans", "dec", "idec"):
-        assert f"**{name}**" in text
-    assert dec("report", trained)[0] == 0
-    assert "(kept)" in (trained / "report.md").read_text()
-    (trained / "report.md").unlink()
+    status, out, _ = dec("report", compared[0], "--formats", "svg")
+    text = (compared[0] / "report.html").read_text()
+    assert (status, out.strip()) == (0, str(compared[0] / "report.html"))
+    assert "4 methods on digits" in text and "Paired differences" in text
+    status, out, _ = dec("report", trained, "--formats", "svg", "--map", "pca")
+    text = (trained / "report.html").read_text()
+    assert (status, out.strip()) == (0, str(trained / "report.html"))
+    for section in ("Scores", "Clusters", "Map of the codes", "Training", "Clusters and classes", "Reconstruction"):
+        assert f"{section}</h2>" in text
+    assert (trained / "figures/refinement.svg").is_file()
 
 
 def test_a_model_is_asked_of_a_run_not_of_a_table(compared):

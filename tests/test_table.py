@@ -2,6 +2,7 @@
 
 import pytest
 
+from dec import config
 from dec.report.table import failures, improvement, markdown, mean_sd, percent, results, scores
 
 
@@ -39,6 +40,12 @@ def test_a_failed_seed_is_counted_and_never_averaged():
     assert row["seeds"] == "2/3 ok"
     assert row["ACC"] == row["AMI"] == "75.0 ± 7.1"
     assert failures({"dec": run}) == ["dec, seed 2: failed, collapsed: all rows are in one cluster"]
+
+
+def test_augmentation_is_declared():
+    used = config.Augmentation(shift=0.1, flip=True).used()
+    table = results({"plain": metrics(seed(0, 0.5)), "idec": metrics(seed(0, 0.5)) | {"augmentation": used}})
+    assert table.endswith("\n\nidec was trained on augmented rows: shift 0.1, flip 1") and "plain was" not in table
 
 
 def test_where_every_seed_failed_there_is_no_number():

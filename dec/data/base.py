@@ -190,9 +190,11 @@ def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[s
     """
     if y.shape != (n,):
         raise ValueError(f"{name} has labels of shape {y.shape} for {n} rows; give one label a row, shape ({n},)")
-    if y.dtype.kind not in "biufUS" or (y.dtype.kind == "f" and not np.isfinite(y).all()):
-        raise ValueError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings; give each row a "
-                         "label, or leave the labels out")
+    wrong = np.flatnonzero(~np.isfinite(y)) if y.dtype.kind == "f" else []
+    if y.dtype.kind not in "biufUS" or len(wrong):
+        first = f", the first being {y[wrong[0]]} in row {wrong[0]}" if len(wrong) else ""
+        raise ValueError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings{first}; give each "
+                         "row a label, or leave the labels out")
     if y.dtype.kind == "f" and (y == np.floor(y)).all():
         y = y.astype(np.int64)  # so that the classes read '3', not '3.0'
     if y.dtype.kind == "S":

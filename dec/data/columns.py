@@ -17,6 +17,7 @@ TRUE, FALSE = {"true", "yes", "t", "y", "1", "1.0"}, {"false", "no", "f", "n", "
 HEAVY_TAIL = 3.0  # skewness; an exponential distribution has 2
 URL = re.compile(r"https?://|www\.", re.IGNORECASE)
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
+ODD = re.compile(r"[-+]?[$€£¥]? ?\d[\d.,' ]*[%$€£¥]?|(\d\d?[./-]\d\d?[./-]\d{2,4}|\d{4}[./]\d\d?[./]\d\d?)( .*)?")
 INDEX_NAME = re.compile(r"(.*[\W_])?([iI][dD]|[iI]dx|[iI]ndex|[rR]ow[iI][dD])|.*[a-z](Id|ID|Index)|Unnamed: \d+")
 
 
@@ -41,11 +42,14 @@ def check_columns(X: pd.DataFrame, names: list[str]) -> None:
                          f"missing values if need be (it has {', '.join(map(repr, X.columns))})")
 
 
+def pairs_of(kinds: Iterable[str]) -> dict[str, str]:
+    """'COLUMN=KIND' strings as {column: kind}; the name of a column may have a = in it."""
+    return {column: kind for column, _, kind in (str(pair).rpartition("=") for pair in kinds)}
+
+
 def chosen_kinds(kinds: Mapping[str, str] | Iterable[str] | None, columns: list[str]) -> dict[str, str]:
     """The argument `kinds` as {column: kind}, held to the columns and kinds there are."""
-    if not isinstance(kinds, Mapping):
-        kinds = [str(pair).rpartition("=") for pair in (kinds or ())]
-        kinds = {column: kind for column, _, kind in kinds}
+    kinds = kinds if isinstance(kinds, Mapping) else pairs_of(kinds or ())
     kinds = {str(column): kind for column, kind in kinds.items()}
     for column, kind in kinds.items():
         if column not in columns:
@@ -81,13 +85,22 @@ def infer_kind(column: pd.Series) -> tuple[str, str]:
     if share >= 0.5:
         _refuse(column, ~pd.isna(strings) & np.isnan(numbers),
                 f"but {share:.0%} of its values are numbers; correct it or leave it empty, or say what the column is "
-                f"with kinds {column.name}=category, {column.name}=text or {column.name}=drop")
+                f"with --kinds {column.name}=category, =text or =drop (in Python kinds=...)")
     words = here.str.split().str.len()
     if here.map(URL.match).notna().mean() >= 0.9:
         return "drop", "holds web addresses"
     if here.is_unique and words.max() == 1:
         return "drop", "looks like an identifier: a different word in each row"
     return ("text" if words.mean() >= 2 and here.nunique() >= len(here) / 2 else "category"), ""
+
+
+def misread(column: pd.Series, kind: str) -> str | None:
+    """A value, such as '$1,774.45' or '31.12.2019', where 90 % look like numbers or dates but are taken for words."""
+    if kind not in ("category", "text", "drop") or is_number(column):
+        return None
+    here = pd.Series([value for value in pd.unique(as_strings(column)) if isinstance(value, str)], dtype=object)
+    odd = here[here.map(ODD.fullmatch).notna()] if len(here) > 1 else here[:0]
+    return odd.iloc[0] if len(odd) and len(odd) >= 0.9 * len(here) else None
 
 
 def _infer_number(column: pd.Series, values: np.ndarray) -> tuple[str, str]:
@@ -132,7 +145,7 @@ def read_column(column: pd.Series, kind: str, dates: bool) -> np.ndarray:
             fits = (values >= 0) & ((kind == "log") | (values == np.floor(values)))
             _refuse(column, ~fits & ~np.isnan(values),
                     f"but the kind {kind} is for {'whole ' if kind == 'count' else ''}numbers of at least 0; correct "
-                    f"it or choose kinds {column.name}=number")
+                    f"it or choose --kinds {column.name}=number (in Python kinds=...)")
     return values
 
 
@@ -209,7 +222,7 @@ def _as_numbers(column: pd.Series, dates: bool) -> np.ndarray:
               pd.to_numeric(strings, errors="coerce"))
     _refuse(column, (values.isna() & strings.notna()).to_numpy(),
             f"which is no {'date like 2019-12-31' if dates else 'number'}; correct it or leave it empty, or choose "
-            f"another kind, like kinds {column.name}=category")
+            f"another kind, like --kinds {column.name}=category (in Python kinds=...)")
     return values.to_numpy(np.float64)
 
 
@@ -218,7 +231,7 @@ def _as_booleans(column: pd.Series) -> np.ndarray:
     values = strings.map(dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0))
     _refuse(column, (values.isna() & strings.notna()).to_numpy(),
             "which is none of true, yes, t, y, 1, false, no, f, n, 0; correct it or leave it empty, or choose "
-            f"kinds {column.name}=category")
+            f"--kinds {column.name}=category (in Python kinds=...)")
     return values.to_numpy(np.float64)
 
 

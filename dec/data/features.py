@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator
 
 from dec.config import Features
 from dec.data.base import Dataset, check_rows
+from dec.data.columns import misread, pairs_of
 from dec.data.image import ImageFeatures
 from dec.data.sequence import SequenceWindows
 from dec.data.stream import ParquetRows, ParquetTable
@@ -24,7 +26,22 @@ from dec.data.text import TextFeatures
 TRANSFORMERS: dict[str, type[BaseEstimator]] = {
     "table": TableFeatures, "text": TextFeatures, "image": ImageFeatures, "sequence": SequenceWindows,
 }
+WORDS = {  # what the help of the options calls each kind of data
+    "table": {"table", "columns of text"}, "text": {"texts", "texts alone"}, "image": {"images"},
+    "sequence": {"sequences"},
+}
 FILE = "features.skops"  # JSON and arrays in a zip file, without pickle
+
+
+def check_options(options: Features, name: str, *datasets: Dataset) -> None:
+    """A ValueError for an option that is set, but is for other kinds of data by the first words of its help."""
+    words = {word for data in datasets for kind in (data.kind, "table" if data.column else "")
+             for word in WORDS.get(kind, ())}
+    for field in dataclasses.fields(options):
+        value, meant = getattr(options, field.name), field.metadata["help"].partition(":")[0]
+        if value != field.default and not words & set(meant.split(", ")):
+            raise ValueError(f"features.{field.name}={value!r} has no meaning for {name}, which holds data of the kind "
+                             f"{datasets[0].kind}: it is for {meant.replace('table', 'tables')}; leave it out")
 
 
 def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str, Any]:
@@ -50,6 +67,10 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEs
             rows = features.fit_transform(x)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+    seen, chosen = x.sample if isinstance(x, ParquetTable) else x, pairs_of(options.kinds)
+    odd = [f"{column} ({value!r})" for column, kind in getattr(features, "kinds_", {}).items()
+           if column not in chosen and (value := misread(seen[column], kind))]
+    told += f"; taken for words: {', '.join(odd)}; write numbers as 1774.45 and dates as 2019-12-31" if odd else ""
     dropped = ", ".join(f"{column} ({why})" for column, why in getattr(features, "dropped_", {}).items())
     return features, told + (f"; left out: {dropped}" if dropped else ""), rows
 
@@ -109,6 +130,7 @@ def numbers(
     try:
         if rows is None:
             rows = ParquetRows(x, features) if isinstance(x, ParquetTable) else features.transform(x)
+            tell_strangers(features, rows, name)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if dataset.kind == "sequence" and features.window is not None:
@@ -116,3 +138,14 @@ def numbers(
         dataset = dataclasses.replace(dataset, y=None if dataset.y is None else dataset.y[recording])
         index = index.iloc[recording].reset_index(drop=True).assign(step=step)
     return dataset, index, rows
+
+
+def tell_strangers(features: BaseEstimator, rows: Any, name: str) -> None:
+    """Warn of new rows whose category, or every word, is none of the fit's: nothing in them tells how odd that is."""
+    places = features.category_places() if isinstance(features, TableFeatures) and not isinstance(rows, ParquetRows) \
+        else {"the text": slice(None)} if isinstance(features, TextFeatures) else {}
+    for what, place in places.items():
+        strange = np.flatnonzero(np.asarray(rows[:, place].sum(axis=1)).ravel() == 0)
+        if len(strange):
+            warnings.warn(f"{name}: nothing of {what} is known to the model in {len(strange)} of {rows.shape[0]} rows, "
+                          f"first in row {strange[0]}", UserWarning, stacklevel=2)

@@ -49,7 +49,8 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
         return read_folder(file, features, labels)
     suffix, name = suffix_of(file), Path(file.name.removesuffix(".gz")).stem
     if suffix in tabular.SUFFIXES:
-        return tabular.table_dataset(tabular.read_frame(file, features.id), name, str(path), features, labels)
+        frame = tabular.read_frame(file, [name for name in (features.id, *features.keep) if name])
+        return tabular.table_dataset(frame, name, str(path), features, labels)
     if suffix in ARRAYS:
         x, y = ARRAYS[suffix](file)
     elif suffix in IDX_SUFFIXES or name.endswith("-ubyte") or _starts_like_idx(file):
@@ -77,17 +78,22 @@ def read_numpy(path: Path) -> Rows:
     Raises:
       ValueError: a damaged file, pickled objects or no rows 'X'.
     """
+    arrays, key = {}, ""
     try:
         loaded = np.load(path, "r" if path.stat().st_size > MAPPED else None, allow_pickle=False)  # .npz: never mapped
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
-                arrays = {"X": _sparse(path)} if {"format", "shape", "data"} <= set(loaded) else dict(loaded)
+                sparse = {"format", "shape", "data"} <= set(loaded)
+                for key in () if sparse else loaded:
+                    arrays[key] = loaded[key]
+                arrays = {"X": _sparse(path)} if sparse else arrays
         else:
             arrays = {"X": loaded}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if "pickle" in str(error) or "Python objects" in str(error):  # NumPy's only signs of object arrays and pickles
-            raise ValueError(f"{path} holds pickled objects, which are not read because they can run code; save a "
-                             "plain numeric array, for example np.asarray(x, dtype=np.float32)") from error
+            raise ValueError(f"{path} holds pickled objects{key and f' in {key!r}'}, which are not read because they "
+                             "can run code; save a plain numeric array, for example np.asarray(x, dtype=np.float32), "
+                             "and labels as y.astype(str)") from error
         raise ValueError(f"{path} is damaged or incomplete ({error}); copy or write it again") from error
     x, y = _pick(arrays, ROWS[:2]), _pick(arrays, LABELS[:2])
     if x is None:

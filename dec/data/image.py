@@ -60,7 +60,8 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
             first, colourful = first or size, colourful or colour
             if self.size is None and size != first:
                 raise ValueError(f"{_name(X, row)} is {size[0]} x {size[1]} (height x width), but {_name(X, 0)} is "
-                                 f"{first[0]} x {first[1]}; resize all to one, for example with size={first}")
+                                 f"{first[0]} x {first[1]}; resize all to one, for example by --size "
+                                 f"{first[0]},{first[1]} (in Python size={first})")
         size = tuple(map(int, self.size or first))
         self.shape_ = (*size, 3) if self.colour == "rgb" or (self.colour == "keep" and colourful) else size
         self.blocks_ = (f"gaussian:{np.prod(self.shape_)}",)

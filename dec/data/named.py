@@ -53,7 +53,7 @@ def _pendigits(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _phones(split: str, path: Path) -> pd.DataFrame:
-    return read_frame(path, "asin")
+    return read_frame(path, ["asin"])
 
 
 def _imdb(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -139,6 +139,8 @@ def _name(X: np.ndarray | Sequence, i: int) -> str:
 
 def _recordings(X: np.ndarray | Sequence) -> list[np.ndarray]:
     """Each recording as float32 [t_i, c], all checked."""
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(f"the recordings are one path, {str(X)!r}; give a list of paths")
     if len(X) == 0:
         raise ValueError("there are no recordings; give at least one")
     recordings = []

@@ -170,7 +170,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
             found |= dict(zip(names, block.T >= 0.5 if kind == "boolean" else block.T))
         found |= {name: as_dates(found[name]) for name in self.dates_}
         for name, labels in self.categories_.items():
-            block = X[:, self.transformer_.output_indices_[self._step(name)]]
+            block = X[:, self.category_places()[name]]
             block = block.toarray() if issparse(block) else block
             found[name] = np.where((block != 0).any(axis=1), np.array(labels, object)[block.argmax(axis=1)], None)
         return pd.DataFrame({name: found[name] for name in self.kinds_ if name in found})
@@ -246,7 +246,9 @@ class TableFeatures(TransformerMixin, BaseEstimator):
                 self.dropped_[name] = why
         if not self.used_:
             why = "; ".join(f"{name!r} {reason}" for name, reason in self.dropped_.items()) or "the table has none"
-            raise ValueError(f"no column is left to use: {why}; choose a kind for one, with kinds COLUMN=KIND")
+            why = "there is one row only" if len(X) == 1 else why
+            raise ValueError(f"no column is left to use: {why}; choose a kind for one, by --kinds COLUMN=KIND (in "
+                             "Python kinds=...)")
 
     def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
         """The values [n] of the used columns: float64, or str objects; NaN where missing."""
@@ -271,6 +273,10 @@ class TableFeatures(TransformerMixin, BaseEstimator):
             columns.append(column)
         columns += [pd.isna(values[name]).astype(np.float64) for name in indicators]
         return pd.DataFrame(dict(enumerate(columns)))
+
+    def category_places(self) -> dict[str, slice]:
+        """The columns of the features that each category column became."""
+        return {name: self.transformer_.output_indices_[self._step(name)] for name in self.categories_}
 
     def _transformer(self, clean: pd.DataFrame) -> ColumnTransformer:
         """What becomes of the columns of `_clean`, not yet fitted."""

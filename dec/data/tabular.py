@@ -9,7 +9,7 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,24 @@ import pandas as pd
 
 from dec.config import Features, unknown
 from dec.data.base import Dataset, encode_labels, pieces
-from dec.data.columns import infer_kind, is_missing
+from dec.data.columns import infer_kind, is_missing, pairs_of
 from dec.data.stream import ParquetTable, read_parquet
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = {".parquet", *(suffix + gz for suffix in (*SEPARATORS, ".jsonl") for gz in ("", ".gz"))}
-RESERVED = ("cluster", "confidence", "anomaly", "step")
+RESERVED = ("row", "cluster", "confidence", "anomaly", "step")
+OTHER_FILES = {
+    b"\x1f\x8b": "a gzip file; end its name in .gz",
+    b"PK\x03\x04": "a zip file or an Excel workbook, not text; unpack it, or save the sheet as CSV UTF-8",
+}
 FREE_TEXT_WORDS = 3  # strings with more words than this on average are prose, not names of categories
 
 
-def read_frame(path: Path, text_column: str | None = None) -> pd.DataFrame | ParquetTable:
+def read_frame(path: Path, names: Collection[str] = ()) -> pd.DataFrame | ParquetTable:
     """All columns of a .csv, .tsv, .tab or .jsonl file, each plain or .gz, or of a .parquet file (see `read_parquet`).
 
     Args:
-      text_column: a column of a .csv or .tsv that stays as it is written ('007'), for the names of rows.
+      names: columns of a .csv or .tsv that name rows: they stay as they are written ('007', 'NA').
 
     Raises:
       ValueError: damaged gzip, another encoding than UTF-8, lines that are no rows of the table, no Parquet file.
@@ -43,7 +47,7 @@ def read_frame(path: Path, text_column: str | None = None) -> pd.DataFrame | Par
     with open_text(path) as stream:
         if suffix == ".jsonl":
             return _json_lines(path, stream)
-        return _separated(path, stream, SEPARATORS[suffix], text_column)
+        return _separated(path, stream, SEPARATORS[suffix], names)
 
 
 def table_dataset(
@@ -69,22 +73,26 @@ def table_dataset(
     if 0 in frame.shape:
         raise ValueError(f"{where} has {frame.shape[0]} rows and {frame.shape[1]} columns; give at least one of each")
     if not labels:
-        features = _absent_left_out(features, frame)
+        features = _absent_left_out(features, frame, where)
     inputs = _inputs(list(frame.columns), where, features)
-    x, rows, dropped = frame[inputs], None, ""
+    x, rows, dropped, said = frame[inputs], None, "", pairs_of(features.kinds)
     seen = x.sample if isinstance(x, ParquetTable) else x
     for column in inputs:
         _check_scalars(seen[column], where)
     if features.missing == "drop":
-        gone, dropped = missing_rows(x, [c for c in inputs if _is_used(seen[c], features)], where)
+        try:
+            used = [c for c in inputs if (said.get(c) or infer_kind(seen[c])[0]) != "drop"]  # others lack nothing
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        gone, dropped = missing_rows(x, used, where)
         if gone.any():
             rows = np.flatnonzero(~gone)
             x, frame = x.take(rows), frame.take(rows)
-    kept = frame[list(features.keep)][:] if features.keep else None
+    kept = frame[list(features.keep)][:].convert_dtypes() if features.keep else None  # 100 stays 100 beside a gap
     ids = None if features.id is None else _ids(_column(frame, features.id), where)
     y, classes = (None, ()) if features.label is None else _labels(_column(frame, features.label), where)
     dataset = Dataset(name, x, y, classes, f"{where}, {x.shape[0]} rows{dropped}", "table", ids, kept, rows)
-    if len(inputs) > 1 or not _is_free_text(seen[inputs[0]], features):
+    if len(inputs) > 1 or not _is_free_text(seen[inputs[0]], said.get(inputs[0])):
         return dataset
     return dataclasses.replace(dataset, x=_texts(_column(x, inputs[0]), where), kind="text", column=inputs[0])
 
@@ -94,11 +102,14 @@ def _column(frame: pd.DataFrame | ParquetTable, name: str) -> pd.Series:
     return frame[[name]][:][name]
 
 
-def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable) -> Features:
-    """The options without the columns that the table does not have; labels with gaps are dropped."""
+def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable, where: str) -> Features:
+    """The options without the columns that the table lacks, if it has one to use; labels with gaps are dropped."""
     there = set(frame.columns)
     lists = {name: tuple(c for c in getattr(features, name) if c in there) for name in ("columns", "drop", "keep")}
-    kinds = tuple(kind for kind in features.kinds if kind.rpartition("=")[0] in there)
+    if features.columns and not lists["columns"]:
+        raise ValueError(f"{where} lacks the columns {', '.join(map(repr, features.columns))} that are to be used; "
+                         f"add them (it has {', '.join(map(repr, frame.columns))})")
+    kinds = tuple(f"{column}={kind}" for column, kind in pairs_of(features.kinds).items() if column in there)
     id = features.id if features.id in there else None
     label = features.label if features.label in there else None
     if label and _column(frame, label).isna().any():
@@ -128,6 +139,9 @@ def _not_utf8(path: Path, opener: Any) -> str:
     at = ""
     with opener(path, "rb") as stream:
         for number, line in enumerate(stream, 1):
+            other = number == 1 and next((what for start, what in OTHER_FILES.items() if line.startswith(start)), None)
+            if other:
+                return f"{path} is {other}"
             try:
                 line.decode()
             except UnicodeDecodeError as error:
@@ -138,13 +152,15 @@ def _not_utf8(path: Path, opener: Any) -> str:
             f"{path.name.removesuffix('.gz')} > new-file")
 
 
-def _separated(path: Path, stream: Any, separator: str, text_column: str | None) -> pd.DataFrame:
+def _separated(path: Path, stream: Any, separator: str, names: Collection[str]) -> pd.DataFrame:
     """Separated values under a header."""
     _check_fields(path, stream, separator)
     stream.seek(0)
     try:
-        return pd.read_csv(stream, sep=separator, index_col=False, low_memory=False,
-                           dtype={text_column: str} if text_column else None)
+        frame = pd.read_csv(stream, sep=separator, index_col=False, low_memory=False)
+        stream.seek(0)
+        return frame.assign(**pd.read_csv(stream, sep=separator, index_col=False, usecols=lambda name: name in names,
+                                          dtype=str, keep_default_na=False, na_values=[""])) if names else frame
     except pd.errors.ParserError as error:
         raise ValueError(f"{path} is not a table ({error}); close the quotes or correct that row") from error
 
@@ -178,6 +194,9 @@ def _check_header(path: Path, header: list[str], separator: str) -> None:
     if twice is not None:
         raise ValueError(f"{path} names two columns {twice!r} in its first line; rename one, or put a header with the "
                          "names of the columns above the rows if there is none")
+    if header != [str(i) for i in range(len(header))] and not np.isnan(pd.to_numeric(header, errors="coerce")).any():
+        raise ValueError(f"{path} has nothing but numbers in its first line ({', '.join(header[:3])}, ...), where the "
+                         "names of the columns belong; put a header above the rows, or names that are no numbers")
     other = next((mark for mark in ",;\t|" if mark != separator and mark in header[0]), None)
     if len(header) == 1 and other:
         raise ValueError(f"{path} seems to be separated by {other!r}, not by {separator!r}: its header is {header[0]!r}"
@@ -209,6 +228,9 @@ def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
         for name in (given,) if isinstance(given, str) else given or ():
             if name not in columns:
                 raise ValueError(unknown(f"column (features.{option}) of {where}:", name, columns))
+            if option in ("id", "keep") and (name in RESERVED or name.startswith("seed_")):
+                raise ValueError(f"features.{option}={name!r} is the name of a column that labels.csv has of its own; "
+                                 f"rename the column in {where}")
     apart = {*features.drop, *features.keep, features.id, features.label}
     inputs = [name for name in dict.fromkeys(features.columns or columns) if name not in apart]
     if not inputs:
@@ -250,17 +272,8 @@ def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: 
     return gone, f"; {told}"
 
 
-def _is_used(column: pd.Series, features: Features) -> bool:
-    """Whether a column becomes features; web addresses, say, do not, and lack nothing that matters."""
-    said = next((kind.rpartition("=")[2] for kind in features.kinds if kind.startswith(f"{column.name}=")), None)
-    return (said or infer_kind(column)[0]) != "drop"
-
-
 def _ids(column: pd.Series, where: str) -> pd.Series:
     """What names the rows, checked to be there and unique."""
-    if column.name in RESERVED or str(column.name).startswith("seed_"):
-        raise ValueError(f"features.id={column.name!r} is the name of a column that labels.csv has of its own; rename "
-                         f"the column in {where}")
     if column.isna().any():
         raise ValueError(f"{where} has nothing in column {column.name!r}, which names the rows (features.id), in row "
                          f"{column.isna().idxmax()}; fill it in, or name another column")
@@ -283,11 +296,10 @@ def _labels(column: pd.Series, where: str) -> tuple[np.ndarray, tuple[str, ...]]
     return encode_labels(y, len(column), f"{where}, column {column.name!r},")
 
 
-def _is_free_text(column: pd.Series, features: Features) -> bool:
-    """Whether it is prose, by its words or, first, by what features.kinds says."""
-    said = next((kind for kind in features.kinds if kind.startswith(f"{column.name}=")), None)
+def _is_free_text(column: pd.Series, said: str | None) -> bool:
+    """Whether it is prose, by the kind that features.kinds gives it or by its words."""
     if said is not None:
-        return said == f"{column.name}=text"
+        return said == "text"
     known = column.dropna()
     strings = len(known) > 0 and all(isinstance(value, str) for value in known)
     return strings and np.mean([len(value.split()) for value in known]) > FREE_TEXT_WORDS

@@ -79,7 +79,8 @@ class TextFeatures(TransformerMixin, BaseEstimator):
             found = False
         if not found:
             raise ValueError(f"none of the {len(texts)} texts has a word: all are empty"
-                             + (", or hold English stop words alone; keep those with stop_words=False, or"
+                             + (", or hold English stop words alone; keep those by --stop-words false (in Python "
+                                "stop_words=False), or"
                                 if self.stop_words else "; a word is two or more letters or digits in a row;")
                              + " look whether this is the column of texts")
         if self.text != "hashing":  # plain integers, because skops writes a file for each NumPy one

@@ -65,9 +65,11 @@ def results(cells: dict[str, dict[str, Any]]) -> str:
         row += [f"{metrics['seconds'][part]:.1f}" + ("*" if part == "pretrain" and reused else "") for part in SECONDS]
         rows.append(row)
     table = markdown(header, rows)
-    if any(metrics.get("reused") for metrics in cells.values()):
-        table += "\n\n* a pretrained network was reused; the seconds are those of its training"
-    return table
+    notes = ["* a pretrained network was reused; the seconds are those of its training"]
+    notes = notes if any(metrics.get("reused") for metrics in cells.values()) else []
+    notes += [f"{name} was trained on augmented rows: " + ", ".join(f"{what} {value:g}" for what, value in used.items())
+              for name, metrics in cells.items() if (used := metrics.get("augmentation"))]
+    return "\n\n".join([table, *notes])
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -1,5 +1,6 @@
 """Dataset, its sample and digest, and the checks of rows and labels."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dec.config import Features
 from dec.data import Dataset, cache_dir, check_rows
 from dec.data.base import as_raw, data_dir, encode_labels
+from dec.data.features import check_options
 
 
 def numbered(n=50):
@@ -115,12 +118,39 @@ def test_labels_become_codes(y, codes, classes):
 @pytest.mark.parametrize("y, message", [
     (np.zeros(4), r"mine has labels of shape \(4,\) for 3 rows"),
     (np.zeros((3, 2)), r"mine has labels of shape \(3, 2\)"),
-    (np.array([0, np.nan, 1]), r"mine has labels .* not all numbers or strings"),
+    (np.array([0, np.nan, 1]), r"mine has labels .* not all numbers or strings, the first being nan in row 1"),
     (np.array([0, None, 1], dtype=object), r"mine has labels \(dtype object\)"),
 ])
 def test_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
         encode_labels(y, 3, "mine")
+
+
+@pytest.mark.parametrize("options, kinds", [
+    ({"drop": ["a"]}, "table"), ({"id": "a"}, "table"), ({"missing": "drop"}, "table"), ({"kinds": ["a=b"]}, "table"),
+    ({"text": "tfidf"}, "table text"), ({"stop_words": False}, "table text"), ({"truncate": 5}, "text"),
+    ({"size": [8, 8]}, "image"), ({"window": 4}, "sequence"), ({}, "table text image sequence array"),
+])
+def test_options_for_other_kinds_of_data_are_refused(options, kinds):
+    options = Features(**options)
+    for kind in ("table", "text", "image", "sequence", "array"):
+        data = Dataset("mine", np.zeros((2, 2)), kind=kind)
+        if kind in kinds.split():
+            check_options(options, "mine", data)
+        else:
+            with pytest.raises(ValueError, match=rf"features\.\w+=.* has no meaning for mine, .* kind {kind}: it is"):
+                check_options(options, "mine", data)
+    if "table" in kinds:  # also of texts that are a table's only column, of either data set
+        check_options(options, "mine", numbered(), Dataset("reviews", np.zeros(2), kind="text", column="review"))
+
+
+def test_every_option_is_for_a_kind_of_data():
+    for field in dataclasses.fields(Features):
+        given = {"id": "a", "label": "a", "text": "tfidf", "numeric": "none", "missing": "drop", "colour": "rgb",
+                 "stop_words": False, "columns": ["a"], "drop": ["a"], "keep": ["a"], "kinds": ["a=b"], "size": [5, 5]}
+        options = Features(**{field.name: given.get(field.name, 7)})
+        check_options(options, "mine", *(Dataset("mine", np.zeros((2, 2)), kind=kind)
+                                         for kind in ("table", "text", "image", "sequence")))
 
 
 def test_folders_come_from_the_environment(monkeypatch, tmp_path):

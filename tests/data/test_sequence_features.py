@@ -128,6 +128,7 @@ def test_clone_pipeline_and_saving(x, window):
 
 @pytest.mark.parametrize("x, message", [
     ([], "no recordings"),
+    ("abc.npy", "one path, 'abc.npy'; give a list"),
     ([[[1.0]], np.zeros((0, 1))], r"recording 1 has shape \(0, 1\).*leave out"),
     ([EQUAL[0], EQUAL[0, :, :1]], "recording 1 has 1 channels, but recording 0 has 2"),
     ([RAGGED[0], [[1, 2], [3, NAN]]], "recording 1 has the value nan in step 1, channel 1"),

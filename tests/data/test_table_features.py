@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
+from dec.data.columns import infer_kind, misread
 from dec.data.table import TableFeatures
 
 PHONES = Path(os.environ.get("DEC_DATA", "")) / "phones" / "items.csv"
@@ -103,6 +104,18 @@ def test_kind(values, kind):
     name = column.name or "col"
     features = TableFeatures().fit(pd.DataFrame({name: column, "number": np.linspace(-1, 1, len(column))}))
     assert features.kinds_ == {name: kind, "number": "number"} and list(features.dropped_) == [name] * (kind == "drop")
+
+
+@pytest.mark.parametrize("values, example", [
+    (["$985.09", "$4,674.93"], "$985.09"), (["5,75", "n/a", *(f"4,{i}" for i in range(9))], "5,75"),
+    (["34%", None, "5 %"], "34%"),
+    (["31.12.2019", "1/2/19 10:30"], "31.12.2019"), (["Nokia", "Sony"], None), (["3310 classic", "64 GB"], None),
+    (["1,5", "none", "few"], None), (["12.5", "7"], None), ([1.5, 2.5], None), (["2019-12-31", "2020-01-01"], None),
+    (["0.5.1-rc", "10:30"], None), (["5,75"] * 3, None),
+])
+def test_numbers_and_dates_that_are_taken_for_words_are_noticed(values, example):
+    column = pd.Series(values, name="a")
+    assert misread(column, infer_kind(column)[0]) == example
 
 
 def test_values_by_hand():

@@ -44,6 +44,30 @@ def test_formats_agree(tmp_path, suffix):
     assert data.y.tolist() == [1, 0, 1] and data.classes == ("a", "b")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_what_names_rows_stays_as_it_is_written(tmp_path, suffix):
+    """To be joined on: '0012' is '0012' in every table, a gap beside 100 makes no 100.0 of it, and NA is a name."""
+    frame = pd.DataFrame({"id": ["0012", "NA", "7"], "item": [100, None, 7], "shop": ["00", "None", None],
+                          "class": ["NA", "x", "y"], "price": [1.5, 2, 3]})
+    data = load(str(write(tmp_path, suffix, frame.astype({"item": "Int64"}))),
+                features=Features(id="id", keep=("item", "shop"), columns=("price", "class")))
+    assert data.ids.tolist() == ["0012", "NA", "7"]
+    assert data.kept.to_csv(index=False) == "item,shop\n100,00\n,None\n7,\n"
+    assert data.x["class"].isna().tolist() == [suffix == ".csv", False, False]
+
+
+def test_a_kind_is_of_the_column_with_that_whole_name(tmp_path):
+    path = write(tmp_path, ".csv", pd.DataFrame({"x": [1, None, 3], "x=y": [1, 2, None]}))
+    data = load(str(path), features=Features(kinds=("x=y=drop",), missing="drop"))
+    assert data.rows.tolist() == [0, 2] and data.source.endswith("missing x (1)")
+
+
+def test_new_rows_need_one_of_the_columns(tmp_path):
+    path = write(tmp_path, ".csv")
+    with pytest.raises(ValueError, match=rf"{path} lacks the columns 'review' .*it has 'code', 'brand'"):
+        load(str(path), features=Features(columns=("review",), kinds=("review=text",)), labels=False)
+
+
 @pytest.mark.parametrize("options, columns", [
     ({}, ["code", "brand", "price", "sold", "new", "class"]),
     ({"columns": ("sold", "price")}, ["sold", "price"]),
@@ -124,6 +148,11 @@ def test_long_texts_and_blank_lines(tmp_path):
     (tmp_path / "long.csv").write_text(f"text,n\r\n{text},1\r\n\r\n   \r\n{text},2\r\n", newline="")
     data = load(str(tmp_path / "long.csv"))
     assert data.x["n"].tolist() == [1, 2] and data.x["text"].tolist() == [text, text]
+
+
+def test_numbers_from_0_are_names_of_columns(tmp_path):
+    """As pandas gives them to a matrix."""
+    assert list(load(str(write(tmp_path, ".csv", pd.DataFrame(np.eye(3))))).x) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("index, columns", [(None, ["a", "b"]), ("key", ["a", "b", "key"])])

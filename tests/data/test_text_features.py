@@ -84,7 +84,7 @@ def test_inputs_clone_pipeline_and_saving(text):
     (pd.DataFrame({"review": TEXTS}), r"of shape \(4, 1\).*frame\['review'\]"),
     ([], "there are no texts"),
     (["", " "], "none of the 2 texts has a word"),
-    (["the", "and of", ""], "none of the 3 texts .*stop words.*stop_words=False"),
+    (["the", "and of", ""], "none of the 3 texts .*stop words.*--stop-words false .*stop_words=False"),
 ])
 @pytest.mark.parametrize("text", ["counts", "hashing"])
 def test_bad_texts(text, texts, message):

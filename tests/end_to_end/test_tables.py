@@ -70,7 +70,8 @@ def test_new_rows_may_be_reordered_wider_and_of_unseen_categories(trained):
     new["price"] = new["price"].map("{:.2f}".format)  # numbers as strings
     new = new[["wireless", "brand", "sku", "price"]].assign(colour="red")  # no label, no page; a column more
     new.to_csv("new.csv", index=False)
-    status, _, err = run("predict", trained, "new.csv", "--out", "found.csv", "--force")
+    with pytest.warns(UserWarning, match="nothing of brand is known to the model in 1 of 50 rows, first in row 0"):
+        status, _, err = run("predict", trained, "new.csv", "--out", "found.csv", "--force")
     assert status == 0, err
     found = pd.read_csv("found.csv")
     assert list(found["sku"]) == list(new["sku"])
@@ -182,8 +183,13 @@ def test_crosstab_of_two_runs_joins_items_with_their_reviews(trained):
     assert counts.loc["all", "all"] == 400
     assert sorted(counts.loc[["0", "1"], ["0", "1"]].to_numpy().ravel())[2:] == sorted(
         2 * items["cluster"].value_counts())
-    status, _, err = run("crosstab", trained, "reviews", "--on", "asin")
-    assert status == 2 and "no column 'asin'" in err
+    for on, message in (("asin", "no column 'asin'"), ("row", "mixed is a run on shop.csv and reviews on reviews.csv; "
+                                                              "name a column"), ("cluster", "that is what is counted")):
+        status, _, err = run("crosstab", trained, "reviews", "--on", on)
+        assert status == 2 and message in err
+    assert run("crosstab", trained, trained)[0] == 0
+    status, _, err = run("predict", "reviews", "shop.csv", "--out", "none.csv")
+    assert status == 2 and "shop.csv lacks the columns 'text'" in err
     pd.DataFrame({"stars": [1, 2], "text": ["awful", "lovely gift"]}).to_csv("short.csv", index=False)
     status, out, err = run("predict", "reviews", "short.csv", "--out", "short-found.csv")  # short texts, a column more
     assert status == 0, err
@@ -194,6 +200,34 @@ def test_a_saved_model_predicts_without_its_run(trained):
     assert run("predict", trained / "model", "shop.csv", "--out", "alone.csv", "--force")[0] == 0
     labels = pd.read_csv(trained / "labels.csv")["cluster"]
     np.testing.assert_array_equal(pd.read_csv("alone.csv")["cluster"], labels)
+
+
+def test_names_in_zeros_join_items_with_their_reviews_beside_gaps(place):
+    rng = np.random.default_rng(0)
+    codes = [f"{i:04d}" for i in range(20)]
+    pd.DataFrame({"code": codes, "size, cm": rng.normal(size=20), "cost": ["$1,5"] * 10 + ["$7"] * 10,
+                  "price": rng.normal(size=20)}).to_csv("coded.csv", index=False)
+    pd.DataFrame({"code": [None, *codes], "stars": rng.normal(size=21)}).to_csv("stars.csv", index=False)
+    for name, options in (("coded", ["--id", "code", "--drop", r"size\, cm"]), ("stars", ["--keep", "code"])):
+        status, _, err = run("train", "kmeans", "--data", f"{name}.csv", *options, "--n-clusters", 2, "--quiet",
+                             "--out", name)
+        assert (status, err) == (0, ""), err
+    source = json.loads((place / "coded" / "metrics.json").read_text())["source"]
+    assert source.startswith("coded.csv, 20 rows; taken for words: cost ('$1,5'); write numbers as 1774.45 and dates")
+    status, out, err = run("crosstab", "coded", "stars", "--on", "code")
+    assert status == 0 and "20 of 20 rows of coded found" in out and "20 of 21 rows of stars found" in out, err
+
+
+@pytest.mark.parametrize("data, options, message", [
+    ("one.npz", [], "--n-clusters is needed: the labels of one.npz are one class only, '3'"),
+    ("row.csv", ["--n-clusters", 2], "row.csv: no column is left to use: there is one row only"),
+    ("one.npz", ["--id", "sku"], "features.id='sku' has no meaning for one.npz, which holds data of the kind array"),
+])
+def test_what_cannot_be_clustered_is_said(place, data, options, message):
+    np.savez("one.npz", X=np.eye(4), y=np.full(4, 3))
+    shop(1, 0).to_csv("row.csv", index=False)
+    status, _, err = run("train", "kmeans", "--data", data, *options)
+    assert status == 2 and message in err
 
 
 def test_an_id_that_labels_csv_would_overwrite_is_refused(place):
