@@ -182,8 +182,6 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     session.write_log()
     if session.choice:
         k = session.choice["n_clusters"]
-        if not quiet:
-            print(session.choice["reason"], file=sys.stderr)
     found = assess(run, k, dataset, x, estimator, session)
     if hasattr(estimator, "fit_"):
         save_results(estimator, features, x, index, folder)

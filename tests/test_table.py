@@ -42,9 +42,11 @@ def test_a_failed_seed_is_counted_and_never_averaged():
     assert failures({"dec": run}) == ["dec, seed 2: failed, collapsed: all rows are in one cluster"]
 
 
-def test_augmentation_is_declared():
+def test_augmentation_and_a_chosen_k_are_declared():
     used = config.Augmentation(shift=0.1, flip=True).used()
     table = results({"plain": metrics(seed(0, 0.5)), "idec": metrics(seed(0, 0.5)) | {"augmentation": used}})
+    chosen = results({"dec": metrics(seed(0, 0.5)) | {"choice": {"reason": "3 is the median of all"}}})
+    assert chosen.endswith("\n\ndec, the number of clusters: 3 is the median of all")
     assert table.endswith("\n\nidec was trained on augmented rows: shift 0.1, flip 1") and "plain was" not in table
 
 

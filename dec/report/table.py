@@ -69,6 +69,8 @@ def results(cells: dict[str, dict[str, Any]]) -> str:
     notes = notes if any(metrics.get("reused") for metrics in cells.values()) else []
     notes += [f"{name} was trained on augmented rows: " + ", ".join(f"{what} {value:g}" for what, value in used.items())
               for name, metrics in cells.items() if (used := metrics.get("augmentation"))]
+    notes += [f"{name}, the number of clusters: {choice['reason']}"
+              for name, metrics in cells.items() if (choice := metrics.get("choice"))]
     return "\n\n".join([table, *notes])
 
 
