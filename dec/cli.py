@@ -120,7 +120,6 @@ def prepare_jax(device: str | None) -> None:
 def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
     """Run the cells, print their table and where it all lies, with a table's report; returns the exit status."""
     from dec.folders import PLAN, read_results
-    from dec.report.run import write_report
     from dec.runs import Interrupted, show
 
     try:
@@ -130,6 +129,8 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
     print(show(found))
     print(f"\n{'Interrupted; go on with: dec train --resume' if status else 'Saved in'} {folder}")
     if not status and (folder / PLAN).is_file():
+        from dec.report.run import write_report  # and with it matplotlib, which a single run does not need
+
         print(f"Report: {write_report(folder, formats=())}")
     failed = not any(row["status"] == "ok" for metrics in found.values() for row in metrics["seeds"])
     return status or int(failed)

@@ -63,6 +63,11 @@ class Config:
                     limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
                     raise ValueError(f"{field.name}={value!r} must be {limits}")
 
+    def said(self) -> dict[str, Any]:
+        """The fields that are not as they are by default."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+                if getattr(self, field.name) != field.default}
+
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
@@ -85,8 +90,7 @@ class Optimizer(Config):
         """This one; where its name is "method", the `default` with whatever else is set here."""
         if self.name != "method":
             return self
-        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "name"
-                and getattr(self, field.name) not in (field.default, None)}
+        said = {name: value for name, value in self.said().items() if name != "name" and value is not None}
         return dataclasses.replace(default, **said)
 
 
@@ -168,11 +172,6 @@ class Augmentation(Config):
     amplitude: float = opt(0.0, "each row times 1 + this standard deviation", 0)
     noise: float = opt(0.0, "standard deviation of noise on every value, in units of the scaled input", 0)
     mask: float = opt(0.0, "part of the values set to 0 (tables, counts, sequences)", 0, 0.99)
-
-    def used(self) -> dict[str, Any]:
-        """What is asked for."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-                if getattr(self, field.name) != field.default}
 
 
 @dataclass(frozen=True)

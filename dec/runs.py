@@ -226,7 +226,7 @@ def assess(
         "n": x.shape[0],
         "n_clusters": k,
         "choice": session.choice,
-        "augmentation": run.model.augmentation.used(),
+        "augmentation": run.model.augmentation.said(),
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
         "internal": inner,

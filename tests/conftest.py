@@ -45,3 +45,10 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unoptimised(request):
+    """In these folders all tests are of that kind."""
+    if request.path.parent.name in ("methods", "networks", "report"):
+        request.getfixturevalue("quick_compilation")

@@ -37,10 +37,11 @@ def check_options(options: Features, name: str, *datasets: Dataset) -> None:
     """A ValueError for an option that is set, but is for other kinds of data by the first words of its help."""
     words = {word for data in datasets for kind in (data.kind, "table" if data.column else "")
              for word in WORDS.get(kind, ())}
-    for field in dataclasses.fields(options):
-        value, meant = getattr(options, field.name), field.metadata["help"].partition(":")[0]
-        if value != field.default and not words & set(meant.split(", ")):
-            raise ValueError(f"features.{field.name}={value!r} has no meaning for {name}, which holds data of the kind "
+    helps = {field.name: field.metadata["help"] for field in dataclasses.fields(options)}
+    for option, value in options.said().items():
+        meant = helps[option].partition(":")[0]
+        if not words & set(meant.split(", ")):
+            raise ValueError(f"features.{option}={value!r} has no meaning for {name}, which holds data of the kind "
                              f"{datasets[0].kind}: it is for {meant.replace('table', 'tables')}; leave it out")
 
 
