@@ -1,14 +1,17 @@
 """Convolutions and recurrent units against NumPy, and what any of the networks must do."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from dec.config import Network
 from dec.networks.autoencoder import Net, build, parameter_table
 from dec.networks.layers import Down, Read, Up
 
+OPTIONS = {"kernel_init": nn.initializers.lecun_normal(), "dtype": jnp.float32}
 MASK = ("sequence:11x2",)
 NETWORKS = {
     "images": (Network(layers="conv", shape=(9, 7, 2), hidden=(3, 4), code_size=5), 126),
@@ -60,13 +63,33 @@ def test_what_lies_behind_the_last_step_counts_for_nothing(name):
 
 
 def test_a_convolution_by_hand():
-    """Stride 2 over [1, 2, 3, 4] with a kernel of 3 ones: SAME pads one zero behind, so 1+2+3 and 3+4+0."""
-    layer = Down((4, 1), 1, 3, {})
-    params = {"params": {"Conv_0": {"kernel": jnp.ones((3, 1, 1)), "bias": jnp.zeros(1)}}}
-    np.testing.assert_allclose(layer.apply(params, jnp.array([[1.0, 2.0, 3.0, 4.0]])), [[6.0, 7.0]])
-    up = Up((2, 1), (3, 1), 3, {})  # a one at each place spreads over its neighbours; cut to three steps
-    params = {"params": {"ConvTranspose_0": {"kernel": jnp.ones((3, 1, 1)), "bias": jnp.zeros(1)}}}
-    assert up.apply(params, jnp.array([[1.0, 10.0]])).shape == (1, 3)
+    """Stride 2 over [1, 2, 3, 4] with a kernel of 3 ones: one zero behind, so 1+2+3 and 3+4+0; and its transpose."""
+    params = {"params": {"kernel": jnp.ones((3, 1, 1)), "bias": jnp.array([0.5])}}
+    down = Down((4, 1), 1, 3, OPTIONS)
+    np.testing.assert_allclose(down.apply(params, jnp.array([[1.0, 2.0, 3.0, 4.0]])), [[6.5, 7.5]])
+    up = Up((2, 1), (4, 1), 3, OPTIONS)
+    np.testing.assert_allclose(up.apply(params, jnp.array([[1.0, 10.0]])), [[1.5, 1.5, 11.5, 10.5]])
+
+
+@pytest.mark.parametrize("size", [(8, 6), (9, 7), (1, 2), (11,)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_convolutions_are_those_of_jax(size, kernel):
+    rng = np.random.default_rng(0)
+    shape, halves = (*size, 2), [-(-s // 2) for s in size]
+    x, y = rng.normal(size=(4, *shape)), rng.normal(size=(4, *halves, 3))
+    params = {"kernel": rng.normal(size=(kernel,) * len(size) + (2, 3)), "bias": np.zeros(3)}
+    x, y, params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), (x, y, params))
+
+    def convolved(x):
+        letters = "HW"[: len(size)]
+        return lax.conv_general_dilated(x, params["kernel"], (2,) * len(size), "SAME",
+                                        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"))
+
+    ours = Down(shape, 3, kernel, OPTIONS).apply({"params": params}, x.reshape(4, -1))
+    np.testing.assert_allclose(ours.reshape(y.shape), convolved(x), rtol=1e-4, atol=1e-5)
+    transposed = {"kernel": jnp.swapaxes(params["kernel"], -1, -2), "bias": jnp.zeros(2)}
+    ours = Up((*halves, 3), shape, kernel, OPTIONS).apply({"params": transposed}, y.reshape(4, -1))
+    np.testing.assert_allclose(ours.reshape(x.shape), jax.vjp(convolved, x)[1](y)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_recurrent_units_against_numpy():
