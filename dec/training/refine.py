@@ -161,6 +161,7 @@ class Refine:
         def change(state: State) -> State:
             own = jax.random.fold_in(key, ~first.astype(jnp.uint32))
             net, head = self.method.between(own, state.net, state.head, self._view(data, key), self._clock(first))
+            jax.tree_util.tree_map_with_path(self._check_frozen, state.net, net)
             trained = Trained(net, head.params)
             of_head = Trained(jax.tree.map(lambda _: False, net), jax.tree.map(lambda _: True, head.params))
             anew = optax.tree_utils.tree_map_params(
@@ -206,6 +207,11 @@ class Refine:
             return move and (self.config.freeze == "none" or self.config.freeze not in jax.tree_util.keystr(path))
 
         return moves._replace(net=jax.tree_util.tree_map_with_path(part, moves.net))
+
+    def _check_frozen(self, path: tuple, old: Array, new: Array) -> None:
+        if new is not old and self.config.freeze in jax.tree_util.keystr(path):
+            raise ValueError(f"refinement.freeze={self.config.freeze!r} must be 'none' for a method that changes the "
+                             "network itself between epochs, as brb_every asks for")
 
     def labels(self, data: Data, state: State) -> Int[Array, " n"]:
         """The cluster of every row at the end, for one seed."""

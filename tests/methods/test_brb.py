@@ -90,6 +90,14 @@ def test_when_it_comes_in_a_whole_run(blobs, tiny):
     assert model.n_iter_ == 40 and (model.runs_["occupied"] == 4).all()
 
 
+def test_a_frozen_encoder_is_refused(nets):
+    phase = Refine(make("dcn", {"brb_every": 2}), 3, 50, 10, Refinement(steps=60, refresh_every=10, freeze="encoder"))
+    data = place(np.zeros((50, 6), np.float32), Scaling(0, 1))
+    with pytest.raises(ValueError, match="freeze='encoder' must be 'none'"):
+        jax.eval_shape(lambda key, net: phase.period(data, None, key, phase.start(data, key, net), jnp.int32(1)),
+                       jax.random.key(0), nets[0])
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_it_is_off_by_default(name):
     method = make(name)

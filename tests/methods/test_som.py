@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 
+import dec
+from dec.config import Pretraining
 from dec.methods.base import Head, View, labels_of
 from dec.methods.som import Units, som
 from dec.shallow.som import fit_map, map_distances, neighbourhood, quality, temperature, ward
@@ -145,3 +147,6 @@ def test_bad_options(options, message):
 def test_more_clusters_than_units():
     with pytest.raises(ValueError, match="n_clusters=7 is more than the 6 units; make height or width larger"):
         som(2, 3).init(jax.random.key(0), None, View(lambda net: jnp.asarray(SQUARE), jnp.ones(600)), 7)
+    with pytest.raises(ValueError, match="n_clusters=7 is more than the 6 units"):  # before its million epochs
+        dec.DeepClustering(7, method="desom", method_options={"height": 2, "width": 3},
+                           pretraining=Pretraining(epochs=10**6)).fit(SQUARE)
