@@ -268,6 +268,19 @@ PRESETS = {
               "columns is another number.",
         run=_IMDB | {"features": {"vocabulary": 5000, "truncate": 500}},
     ),
+    "imdb-manifold": Preset(
+        about="dense regions of the manifold of the reviews' codes: UMAP to 5 dimensions, DBSCAN",
+        source="a public walk-through of clustering reviews with Keras",
+        command="dec train n2d --preset imdb-manifold",
+        published="5 clusters, the noise counted as one of them",
+        measured="not yet run",
+        run=_IMDB | {"method": "n2d", "n_clusters": 4,
+                     "options": {"cluster": "dbscan", "eps": 1.0, "min_samples": 50, "neighbors": 50, "dimensions": 5}},
+        notes="The source goes on with k-means on the manifold (dec train n2d --preset imdb-manifold --cluster kmeans "
+              "--neighbors 50 --dimensions 5 --n-clusters 5), on the codes (dec train ae+kmeans --preset imdb "
+              "--n-clusters 5) and on the counts (dec train kmeans --preset imdb --n-clusters 3); --manifold isomap "
+              "looks at 5,000 of the reviews.",
+    ),
 }
 
 

@@ -79,6 +79,23 @@ def test_isomap_unrolls_a_spiral():
     assert np.count_nonzero(np.diff(labels(plane, head, spiral))) > 1
 
 
+def test_a_trained_head_places_rows_on_the_manifold():
+    angle = np.linspace(np.pi, 3 * np.pi, 400)
+    spiral = angle[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    options = {"manifold": "isomap", "cluster": "kmeans", "neighbors": 4, "dimensions": 1}
+    found = labels(*started(spiral, 3, **options), spiral)
+    method, head = started(spiral[::2], 3, **options, rows_by="head")
+    assert adjusted_rand_score(found[1::2], labels(method, head, spiral[1::2])) > 0.9
+    layers, _ = head.state
+    assert [kernel.shape for kernel, _ in layers] == [(2, 128), (128, 128), (128, 1)]
+
+
+def test_options_of_the_algorithm_on_the_manifold():
+    codes = np.random.default_rng(0).normal(size=(60, 2))
+    method, head = started(codes, 2, manifold="isomap", cluster="dbscan", eps=1e-6, min_samples=3)
+    assert set(labels(method, head, codes)) == {-1}  # no row has a neighbour within eps
+
+
 def test_tsne_keeps_groups_apart():
     codes = np.random.default_rng(0).normal(size=(45, 5)) + 20 * np.eye(5)[np.arange(45) % 3]
     method, head = started(codes, 3, manifold="tsne", cluster="agglomerative")
@@ -113,6 +130,8 @@ def test_umap_itself():
     ({"manifold": "lle"}, "Unknown manifold 'lle'"),
     ({"cluster": "gmn"}, "Did you mean 'gmm'"),
     ({"neighbors": 1}, "neighbors=1 must be at least 2"),
+    ({"rows_by": "umap"}, "rows_by='umap' must be nearest or head"),
+    ({"min_samples": 9}, "min_samples=9 is no option of cluster='gmm'"),
     ({"dimensions": 0}, "dimensions=0 must be at least 1"),
     ({"dimensions": 4}, "dimensions=4 .* for tsne at most 3"),
 ])
