@@ -276,7 +276,7 @@ PRESETS = {
         measured="not yet run",
         run=_IMDB | {"method": "n2d", "n_clusters": 4,
                      "options": {"cluster": "dbscan", "eps": 1.0, "min_samples": 50, "neighbors": 50, "dimensions": 5}},
-        notes="The source goes on with k-means on the manifold (dec train n2d --preset imdb-manifold --cluster kmeans "
+        notes="The source goes on with k-means on the manifold (dec train n2d --preset imdb --cluster kmeans "
               "--neighbors 50 --dimensions 5 --n-clusters 5), on the codes (dec train ae+kmeans --preset imdb "
               "--n-clusters 5) and on the counts (dec train kmeans --preset imdb --n-clusters 3); --manifold isomap "
               "looks at 5,000 of the reviews.",
