@@ -12,7 +12,7 @@ METHODS = kmeans ae+kmeans $(if $(METHOD),$(filter-out kmeans ae+kmeans,$(METHOD
 OPTIONS ?=
 RUN ?= $(shell ls -td runs/*/ 2>/dev/null | head -n 1)
 
-.PHONY: help train evaluate report test bench lint clean
+.PHONY: help train evaluate report phones reviews test bench lint clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,23 @@ evaluate: $(BIN)/dec ## print the scores of RUN (default: the newest)
 
 report: $(BIN)/dec ## write RUN's report, one HTML page
 	$(BIN)/dec report $(RUN)
+
+# A run of this name: begun, gone on with, or left as it is where it is finished.
+define run
+@if [ -d runs/$(1) ]; then $(BIN)/dec train --resume runs/$(1); else $(BIN)/dec train $(2) --out runs/$(1) $(OPTIONS); fi
+endef
+
+phones: $(BIN)/dec ## cluster mobile phones by three codes, with all figures (needs DEC_DATA)
+	$(call run,phones,ae+kmeans --preset phones)
+	$(BIN)/dec report runs/phones --map tsne interactive gif --colour rating price brand --elbow 29
+
+reviews: $(BIN)/dec ## cluster film reviews by their codes, manifold and counts (needs DEC_DATA and umap-learn)
+	$(call run,reviews,ae+kmeans --preset imdb --n-clusters 5)
+	$(call run,reviews-dbscan,n2d --preset imdb-manifold)
+	$(call run,reviews-manifold,n2d --preset imdb --cluster kmeans --neighbors 50 --dimensions 5 --n-clusters 5)
+	$(call run,reviews-counts,kmeans --preset imdb --n-clusters 3)
+	$(BIN)/dec report runs/reviews --map tsne --colour runs/reviews-dbscan runs/reviews-manifold
+	$(BIN)/dec report runs/reviews-counts --map tsne
 
 test: $(BIN)/dec ## run the tests
 	$(BIN)/python -m pytest

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import dataclasses
 import datetime
 import inspect
 import json
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -76,7 +79,7 @@ def overview() -> str:
 
 def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> Path:
     """The new folder of runs that can be done."""
-    from dec.folders import create, slug
+    from dec.folders import slug
     from dec.runs import check
 
     check(cells)
@@ -89,26 +92,56 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
         for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start):
             if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
                 raise ValueError(f"--out {folder} would replace {needed}, which this run needs; choose another")
-    create(folder, args.force)
-    return folder
+    return own_folder(args, folder, new=True)
 
 
 def only(args: argparse.Namespace, argv: list[str]) -> Path:
     """The run to resume, whose own settings hold: other options would be silently without effect."""
-    other = {word.split("=")[0] for word in argv if word.startswith("--")} - {"--resume", "--quiet", "--device"}
+    where = {"--resume", "--quiet", "--device", "--mesh", "--coordinator", "--num-processes", "--process-id"}
+    other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
     if other:
         raise ValueError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
-    return args.resume
+    return own_folder(args, args.resume)
 
 
-def prepare_jax(device: str | None) -> None:
-    """Choose the device, and keep compiled programs between processes."""
+def own_folder(args: argparse.Namespace, folder: Path, new: bool = False) -> Path:
+    """The folder of a run; of a process that is not the first one, a copy that nobody will see."""
+    import jax
+
+    from dec.folders import create
+    from dec.training.mesh import LOST, agreed
+
+    if jax.process_index():
+        args.quiet, place = True, Path(tempfile.mkdtemp(prefix="dec-process-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        if not new:
+            shutil.copytree(folder, place, dirs_exist_ok=True)
+        folder = place
+    elif new:
+        create(folder, args.force)
+    agreed(0)  # all have theirs before the first one writes
+    if jax.process_count() > 1 and not jax.process_index():  # JAX ends such processes where nothing more can be said
+        print(f"dec: {jax.process_count()} processes; if one is lost, all end within {LOST} s: go on, with as "
+              f"many processes and devices as there are then, by --resume {folder}", file=sys.stderr)
+    return folder
+
+
+def prepare_jax(args: argparse.Namespace | None = None) -> None:
+    """Choose the devices, and keep compiled programs between processes."""
     import jax
 
     from dec.data import cache_dir
 
+    device = args and args.device
     if device:
         jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))
+    if args and (args.mesh or args.coordinator):
+        from dec.training import mesh
+
+        mesh.start(args.mesh or {}, args.coordinator, args.num_processes, args.process_id)
+    elif args and (args.num_processes or args.process_id):
+        raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
+    if device:
         try:
             jax.devices(device)
         except RuntimeError as error:
@@ -119,6 +152,8 @@ def prepare_jax(device: str | None) -> None:
 
 def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
     """Run the cells, print their table and where it all lies, with a table's report; returns the exit status."""
+    import jax
+
     from dec.folders import PLAN, read_results
     from dec.runs import Interrupted, show
 
@@ -126,6 +161,8 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
         found, status = cells(), 0
     except Interrupted:
         found, status = read_results(folder), 130
+    if jax.process_index():
+        return status
     print(show(found))
     print(f"\n{'Interrupted; go on with: dec train --resume' if status else 'Saved in'} {folder}")
     if not status and (folder / PLAN).is_file():
@@ -164,11 +201,12 @@ def train(argv: list[str]) -> int:
             add(group, f"options.{name}", [name], hint, default, about)
     add_run_options(parser)
     args = parser.parse(argv)
-    prepare_jax(args.device)
+    prepare_jax(args)
     from dec import runs
 
     if args.resume:
-        return finish(lambda: runs.resume(only(args, argv), quiet=args.quiet), args.resume)
+        folder = only(args, argv)
+        return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
     run = base_run(args)
     if method:
         keep = run.options if run.method == method else {}
@@ -202,11 +240,12 @@ def compare(argv: list[str]) -> int:
         for name, hint, default, about in options_of(make):
             add(group, f"{method}.{name}", [f"{method}.{name}"], hint, default, about)
     args = parser.parse(argv)
-    prepare_jax(args.device)
+    prepare_jax(args)
     from dec import runs
 
     if args.resume:
-        return finish(lambda: runs.resume(only(args, argv), quiet=args.quiet), args.resume)
+        folder = only(args, argv)
+        return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
     base = base_run(args)
     if args.seeds is None and not args.config:
         base = dataclasses.replace(base, seeds=3)
@@ -322,13 +361,15 @@ def report(argv: list[str]) -> int:
     parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
                         help="of a run: ways to show its codes, in the plane, or in space as a page to turn (needs "
                              "dec[plot]) and as a picture that turns [pca tsne]")
-    parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN",
-                        help="of a run: columns of its data or of labels.csv to colour further maps by")
+    parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN|RUN",
+                        help="of a run: columns of its data or of labels.csv to colour further maps by and to show in "
+                             "each cluster, or other runs on the same rows")
+    parser.add_argument("--elbow", type=int, metavar="K", help="of a run: k-means on its codes for 1 to K clusters")
     args = parser.parse(argv)
-    prepare_jax(None)
+    prepare_jax()
     from dec.report.run import write_report
 
-    path = write_report(args.run, args.formats, args.map, args.colour)
+    path = write_report(args.run, args.formats, args.map, args.colour, args.elbow)
     print(path)
     if args.open:
         import webbrowser
@@ -353,7 +394,7 @@ def describe(argv: list[str]) -> int:
     cells = list(sweep(base, given(args)).values())
     if len(cells) > 1:
         raise ValueError("dec describe takes one value of each option; write several in one word, with commas")
-    prepare_jax(args.device)
+    prepare_jax(args)
     from dec.report import describe
     from dec.report.style import rendered
     from dec.training.checkpoint import write

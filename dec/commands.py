@@ -28,7 +28,7 @@ def choose_k(argv: list[str]) -> int:
     parser.add_argument("--k", type=span, default=range(1, 30), metavar="FIRST:LAST", help="the range [1:29]")
     parser.add_argument("--seeds", type=int, help="how many networks to pretrain; at least 5 fits, whose stability is "
                                                   "measured, take turns over them [1]")
-    parser.add_argument("--out", type=Path, help="a CSV to write the table to")
+    parser.add_argument("--out", type=Path, help="a CSV to write the table to; or .png, .svg, .pdf: the figure")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     spare(args)
@@ -40,15 +40,19 @@ def choose_k(argv: list[str]) -> int:
     cells = list(sweep(base_run(args), options | {"n_clusters": ["auto"]}).values())
     if len(cells) > 1:
         raise ValueError("dec choose-k takes one value of each option; write several in one word, with commas")
-    prepare_jax(args.device)
+    prepare_jax(args)
     import pandas as pd
 
     from dec.data.scaling import fit_scaling
     from dec.networks.autoencoder import build
+    from dec.report.methods import criteria
     from dec.report.progress import Progress
+    from dec.report.style import rendered
     from dec.report.table import markdown
     from dec.runs import prepare, pretrained_cache
+    from dec.shallow.choose_k import vote
     from dec.training import pretrained
+    from dec.training.checkpoint import write
     from dec.training.fit import recommended
     from dec.training.session import Session
 
@@ -65,8 +69,10 @@ def choose_k(argv: list[str]) -> int:
     choice = recommended(x, scaling, nets, run.model, session, args.k)
     table = pd.DataFrame(choice["table"], dtype=float).astype({"k": int})
     if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(args.out, index=False)
+        kind = args.out.suffix[1:]
+        drawn = kind in ("png", "svg", "pdf")
+        content = rendered(criteria(table, vote(table)), kind) if drawn else table.to_csv(index=False).encode()
+        write(args.out, content)
     shown = [["–" if pd.isna(v) else f"{v:g}" if c == "k" else f"{v:.4g}" for c, v in zip(table, row)]
              for row in table.to_numpy()]
     print(f"{dataset.source}\n\n{markdown(list(table), shown)}\n\n{choice['reason']}")

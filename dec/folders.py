@@ -14,6 +14,8 @@ from dec import config
 from dec.training.checkpoint import write
 
 PLAN, CONFIG, METRICS, ENVIRONMENT, TABLE = "plan.json", "config.json", "metrics.json", "environment.json", "table.md"
+LABELS = "labels.csv"
+PRETRAINED = "embedding_pretrained.npy"  # codes before refinement, of a uniform sample (`sample_rows`) of the rows
 
 
 def create(folder: Path, force: bool) -> None:

@@ -116,6 +116,14 @@ def parse(text: str, hint: Any) -> Any:
         raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from error
 
 
+def mesh_axes(text: str) -> dict[str, int]:
+    """The devices along each axis of a mesh, from words like seeds=2,data=4."""
+    axes = dict(part.split("=", 1) if "=" in part else (part, "") for part in text.split(","))
+    if not axes.keys() <= {"seeds", "data"} or not all(value.isdecimal() for value in axes.values()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like seeds=2,data=4")
+    return {name: int(value) for name, value in axes.items()}
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `train` and `compare` share."""
     group = parser.add_argument_group("run")
@@ -130,6 +138,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--no-cache", action="store_true", help="do not reuse networks that earlier runs pretrained")
     group.add_argument("--quiet", action="store_true", help="no progress")
     group.add_argument("--device", choices=("cpu", "gpu", "tpu"), help="where to run [JAX's default]")
+    group.add_argument("--mesh", type=mesh_axes, metavar="seeds=S,data=D",
+                       help="use all devices: S of them for different seeds, each with D that share its rows [one]")
+    group.add_argument("--coordinator", metavar="HOST:PORT",
+                       help="one of several processes on a mesh: where the first one listens; auto: as SLURM or a "
+                            "TPU's environment says")
+    group.add_argument("--num-processes", type=int, help="how many there are")
+    group.add_argument("--process-id", type=int, help="which of them this is, from 0; the first one writes the files")
     add_fields(parser, "", group)
 
 

@@ -31,6 +31,7 @@ from dec.folders import (
     ENVIRONMENT,
     METRICS,
     PLAN,
+    PRETRAINED,
     TABLE,
     finished,
     read_config,
@@ -40,13 +41,13 @@ from dec.folders import (
     write_json,
 )
 from dec.methods.base import labels_of
-from dec.networks.autoencoder import Net, build
+from dec.networks.autoencoder import build
 from dec.report.progress import Progress
 from dec.report.table import failures, results
 from dec.saved import load as load_model
 from dec.saved import save as save_model
-from dec.training.checkpoint import Checkpoints, write
-from dec.training.fit import check_sizes
+from dec.training.checkpoint import Checkpoints, read_arrays, write
+from dec.training.fit import BEFORE, check_sizes, check_start
 from dec.training.optimizer import transform
 from dec.training.pretrained import warm_start
 from dec.training.session import Session
@@ -74,12 +75,12 @@ def check(cells: dict[str, config.Run]) -> None:
     for run in cells.values():
         run, _, _, _, x, k, _ = prepare(run)
         check_sizes(x.shape[0], k)
-        on = methods.make(run.method, run.options).on
+        method = methods.make(run.method, run.options)
         module = build(run.model.network, x.shape[1], run.model.dtype)
-        jax.eval_shape(lambda key, module=module: Net.fresh(key, module), jax.random.key(0))
+        check_start(method, x.shape[0], k, module)
         for part in (run.model.pretraining, run.model.refinement):
             transform(part.optimizer, 1, 1)
-        if run.model.pretraining.warm_start and on == "codes":
+        if run.model.pretraining.warm_start and method.on == "codes":
             warm_start(run.model.pretraining.warm_start, module)
 
 
@@ -185,6 +186,9 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     found = assess(run, k, dataset, x, estimator, session)
     if hasattr(estimator, "fit_"):
         save_results(estimator, features, x, index, folder)
+        if (before := checkpoints.folder / BEFORE).is_file():
+            kept = session.seeds.index(estimator.fit_seed_)
+            np.save(folder / PRETRAINED, read_arrays(before)[0]["codes"][kept])
     write_json(folder / METRICS, found)
     if session.interrupted:
         raise Interrupted
@@ -295,8 +299,8 @@ def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, ca
 
 
 def pretrained_cache(folder: Path, cached: bool) -> Path:
-    """Where pretrained networks are looked for: the user's cache, or the run's own folder only."""
-    return cache_dir() / "pretrained" if cached else folder / "pretrained"
+    """Where pretrained networks are looked for: the user's cache, or, as several processes must, the run's folder."""
+    return cache_dir() / "pretrained" if cached and jax.process_count() == 1 else folder / "pretrained"
 
 
 def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:

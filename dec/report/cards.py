@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from dec.folders import slug
 from dec.report import figures, pictures
 from dec.report.clusters import describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
@@ -38,6 +39,16 @@ def overview(run: Material, page: Page) -> list[Block]:
                                   f"Mean of channel {channel}, in which the clusters differ most, with a band of one "
                                   "standard deviation and the three most typical members."))
     return blocks + (heat(run, page, there) if there else [])
+
+
+def in_clusters(run: Material, page: Page, columns: dict[str, np.ndarray]) -> list[Block]:
+    """Columns [m] in each cluster against all other rows."""
+    there, blocks = sorted(run.largest[:MOST_CARDS]), []
+    for name, values in columns.items() if there else ():
+        figure = figures.by_cluster(values, run.clusters, there, run.logarithmic(name))
+        blocks.append(page.figure(slug(f"column_{name}"), figure, f"{name} in each cluster, in its colour, and in all "
+                                  "other rows, in grey."))
+    return blocks
 
 
 def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures.Curves:
@@ -119,9 +130,8 @@ def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> li
     inside, columns = run.clusters == cluster, {}
     for f in chosen:
         name, values = run.measured.columns[f], run.column(run.measured.columns[f])
-        logarithmic = run.kind == "table" and run.prepared.features.kinds_[name] == "log"
         title = f"{run.measured.names[f]}, {'h' if run.measured.binary[f] else 'd'} {run.effects.size[cluster, f]:+.1f}"
-        columns[title] = values[inside], values[~inside], logarithmic
+        columns[title] = values[inside], values[~inside], run.logarithmic(name)
     return [page.figure(f"cluster_{cluster}", figures.against_the_rest(cluster, columns),
                         "The columns that set it apart: the cluster in its colour, all other rows in grey. Effect "
                         "sizes are Cohen's d of numbers and h of parts; 0.2 is small, 0.8 large.")] if columns else []

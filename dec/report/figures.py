@@ -22,6 +22,7 @@ from dec.report.style import (
     grid_of,
     log_scale,
     positive,
+    short,
     styled,
     turn,
 )
@@ -29,7 +30,8 @@ from dec.report.style import (
 DRAWN = 1000  # of more points, a map holds pixels instead
 REFINEMENT = {"change": "rows that changed cluster", "occupied": "clusters with rows", "smallest": "smallest cluster",
               "largest": "largest cluster", "entropy": "entropy of the assignments", "learning_rate": "learning rate"}
-NO_TERMS = ("phase", "seed", "period", "loss", "validation_loss", *REFINEMENT)  # of a history; all else are terms
+NO_TERMS = ("phase", "seed", "period", "loss", "validation_loss", "accuracy", "validation_accuracy",
+            *REFINEMENT)  # of a history; all else are terms
 LINES = ("-", "--", ":", "-.")
 
 
@@ -38,25 +40,28 @@ def losses(history: pd.DataFrame, kept: int | None = None) -> Figure:
     """The loss and its terms in each phase of training, thin for every seed and thick for the one that is kept.
 
     Args:
-      history: a row per phase, seed and period, with a finite `loss`, terms, and in places `validation_loss`.
+      history: a row per phase, seed and period, with a finite `loss`, terms, and in places `validation_loss` and both
+        for the accuracy, which has a panel of its own.
       kept: the seed to draw thick.
     """
-    phases = list(dict.fromkeys(history["phase"]))
-    figure, axes = grid_of(len(phases), width=4.2)
-    for ax, phase in zip(axes, phases):
-        part = history[history["phase"] == phase].dropna(axis=1, how="all")
-        terms = [name for name in part if name not in NO_TERMS]
-        names = ["loss", "validation_loss", *(terms if len(terms) > 1 else ())]
+    parts = {phase: part.dropna(axis=1, how="all") for phase, part in history.groupby("phase", sort=False)}
+    panels = [(what, phase, part) for phase, part in parts.items() for what in ("loss", "accuracy") if what in part]
+    figure, axes = grid_of(len(panels), width=4.2)
+    for ax, (what, phase, part) in zip(axes, panels):
+        terms = [name for name in part if name not in NO_TERMS and what == "loss"]
+        names = [what, f"validation_{what}", *(terms if len(terms) > 1 else ())]
         names = [name for name in names if name in part]
         for name in names:
-            tone = VALIDATION if name == "validation_loss" else TRAINING
+            tone = VALIDATION if name == f"validation_{what}" else TRAINING
             style = LINES[(terms.index(name) + 1) % len(LINES)] if name in terms else LINES[0]
             _per_seed(ax, part, name, kept, color=tone, linestyle=style,
-                      label={"loss": "training", "validation_loss": "validation"}.get(name, name))
-        if positive(part[names].to_numpy()):
+                      label={what: "training", f"validation_{what}": "validation"}.get(name, name))
+        if what == "accuracy":
+            ax.set_ylim(0, 1)
+        elif positive(part[names].to_numpy()):
             log_scale(ax.yaxis)
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set(title=phase, xlabel="refresh" if phase == "cluster" else "epoch", ylabel="loss")
+        ax.set(title=phase, xlabel="refresh" if phase == "cluster" else "epoch", ylabel=what)
         ax.legend()
     return figure
 
@@ -94,15 +99,16 @@ def scatter(points: np.ndarray, panels: dict[str, tuple[str, Sequence]], axes_na
     """The same points of the plane in panels, each coloured by something else.
 
     Args:
-      points: [m, 2].
+      points: [m, 2], or [panels, m, 2].
       panels: {title: (how, values [m])}; how is `clusters` (integers, -1 for noise), `classes` (a pair of the
         colour number and the name of each row), or `values` (floats, NaN in grey).
       axes_name: what the axes are, such as "PCA".
     """
     figure, axes = grid_of(len(panels), width=4.4, height=3.9, columns=2)
-    size = float(np.clip(6000 / len(points), 1.5, 16))
-    for ax, (title, (how, values)) in zip(axes, panels.items()):
-        style = {"s": size, "linewidths": 0, "alpha": 0.8, "rasterized": len(points) > DRAWN}
+    count = points.shape[-2]
+    style = {"s": np.clip(6000 / count, 1.5, 16), "linewidths": 0, "alpha": 0.8, "rasterized": count > DRAWN}
+    several = np.broadcast_to(points, (len(panels), count, 2))
+    for ax, points, (title, (how, values)) in zip(axes, several, panels.items()):
         if how == "values":
             values = np.asarray(values, float)
             known = np.isfinite(values)
@@ -130,7 +136,7 @@ def _groups(ax: Axes, points: np.ndarray, numbers: np.ndarray, names: np.ndarray
     if not centred:
         of_name = dict(sorted({names[numbers == group][0]: group for group in groups}.items()))
         handles = [ax.plot([], [], MARKERS[turn(group)], color=colour(group))[0] for group in of_name.values()]
-        ax.legend(handles, map(_short, of_name), loc="center left", bbox_to_anchor=(1, 0.5),
+        ax.legend(handles, map(short, of_name), loc="center left", bbox_to_anchor=(1, 0.5),
                   ncols=-(-len(groups) // 16))
 
 
@@ -160,7 +166,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str], clusters: Sequence[int
         if count and counts.size <= 900:
             ax.annotate(str(count), (column, row), ha="center", va="center", fontsize=7,
                         color="white" if parts[row, column] > 0.55 else "#1a1a1a")
-    _ticks(ax, [cluster_name(cluster) for cluster in clusters], [_short(name) for name in classes])
+    _ticks(ax, [cluster_name(cluster) for cluster in clusters], [short(name) for name in classes])
     ax.set(xlabel="cluster", ylabel="class")
     figure.colorbar(drawn, ax=ax, label="part of the class")
     return figure
@@ -173,7 +179,7 @@ def heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], lab
     figure, (ax,) = grid_of(1, width=2.8 + 0.4 * len(columns), height=1.2 + 0.22 * len(rows))
     most = max(1e-12, float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0)
     drawn = ax.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, aspect="auto")
-    _ticks(ax, columns, [_short(name) for name in rows])
+    _ticks(ax, columns, [short(name) for name in rows])
     ax.set(xlabel="cluster")
     figure.colorbar(drawn, ax=ax, label=label)
     return figure
@@ -186,11 +192,6 @@ def _ticks(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
     ax.spines[:].set_visible(False)
 
 
-def _short(text: str, most: int = 28) -> str:
-    text = "".join(c for c in " ".join(str(text).split()) if c.isprintable())  # SVG allows no control characters
-    return text if len(text) <= most else text[:most - 1] + "…"
-
-
 @styled
 def against_the_rest(cluster: int, columns: dict[str, tuple[np.ndarray, np.ndarray, bool]]) -> Figure:
     """Histograms of columns in a cluster, in its colour, against all other rows, in grey; both as parts of their rows.
@@ -201,12 +202,27 @@ def against_the_rest(cluster: int, columns: dict[str, tuple[np.ndarray, np.ndarr
     """
     figure, axes = grid_of(len(columns), width=2.9, height=2.2)
     for ax, (name, (inside, rest, logarithmic)) in zip(axes, columns.items()):
-        if inside.dtype == object:
-            _categories(ax, inside, rest, cluster)
-        else:
-            _numbers(ax, inside[np.isfinite(inside)], rest[np.isfinite(rest)], cluster, logarithmic)
-        ax.set_title(_short(name))
+        _against(ax, inside, rest, cluster, logarithmic)
+        ax.set_title(short(name))
     return figure
+
+
+@styled
+def by_cluster(values: np.ndarray, clusters: np.ndarray, shown: Sequence[int], logarithmic: bool) -> Figure:
+    """A column [m], as `against_the_rest`, in each of some clusters."""
+    figure, axes = grid_of(len(shown), width=2.9, height=2.2)
+    for ax, cluster in zip(axes, shown):
+        inside = clusters == cluster
+        _against(ax, values[inside], values[~inside], cluster, logarithmic)
+        ax.set_title(f"cluster {cluster}")
+    return figure
+
+
+def _against(ax: Axes, inside: np.ndarray, rest: np.ndarray, cluster: int, logarithmic: bool) -> None:
+    if inside.dtype == object:
+        _categories(ax, inside, rest, cluster)
+    else:
+        _numbers(ax, inside[np.isfinite(inside)], rest[np.isfinite(rest)], cluster, logarithmic)
 
 
 def _numbers(ax: Axes, inside: np.ndarray, rest: np.ndarray, cluster: int, logarithmic: bool) -> None:
@@ -229,23 +245,23 @@ def _categories(ax: Axes, inside: np.ndarray, rest: np.ndarray, cluster: int) ->
     at = np.arange(len(names))
     ax.barh(at - 0.2, parts[0].reindex(names, fill_value=0), 0.4, color=colour(cluster))
     ax.barh(at + 0.2, parts[1].reindex(names, fill_value=0), 0.4, color="#bbbbbb")
-    ax.set_yticks(at, [_short(name, 18) for name in names])
+    ax.set_yticks(at, [short(name, 18) for name in names])
     ax.set(xlabel="part of rows")
     ax.invert_yaxis()
 
 
 @styled
 def boxes(scores: dict[str, Sequence[float]], label: str) -> Figure:
-    """The scores of every seed by method: a box where there are five or more, and each seed as a point."""
+    """The scores of every seed by method: a box where there are three or more, and each seed as a point."""
     figure, (ax,) = grid_of(1, width=max(4.5, 1.5 + 0.6 * len(scores)), height=3.2)
     names = list(scores)
     for at, name in enumerate(names):
         values = np.asarray(scores[name], float)
-        if len(values) >= 5:
+        if len(values) >= 3:
             ax.boxplot(values, positions=[at], widths=0.55, showfliers=False, medianprops={"color": "#1a1a1a"})
         ax.scatter(at + np.linspace(-0.15, 0.15, len(values)) * (len(values) > 1), values, s=22, color=colour(at),
                    marker=MARKERS[turn(at)], zorder=3)
-    ax.set_xticks(range(len(names)), [_short(name) for name in names], rotation=90 if len(names) > 6 else 0)
+    ax.set_xticks(range(len(names)), [short(name) for name in names], rotation=90 if len(names) > 6 else 0)
     ax.set(ylabel=label)
     return figure
 
@@ -260,7 +276,7 @@ def time_and_quality(seconds: dict[str, float], scores: dict[str, Sequence[float
             continue
         spread = values.std(ddof=1) if len(values) > 1 else 0
         ax.errorbar(seconds[name], values.mean(), yerr=spread, color=colour(at), marker=MARKERS[turn(at)], capsize=3)
-        ax.annotate(_short(name), (seconds[name], values.mean()), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        ax.annotate(short(name), (seconds[name], values.mean()), xytext=(6, 4), textcoords="offset points", fontsize=8)
     if positive(list(seconds.values())):
         log_scale(ax.xaxis)
     ax.margins(x=0.18)

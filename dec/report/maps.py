@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import orthogonal_procrustes
 
-from dec.folders import slug
-from dec.report import figures, space
+from dec.data.base import sample_rows
+from dec.folders import LABELS, PRETRAINED, slug
+from dec.report import figures, pictures, space
 from dec.report.clusters import matched
 from dec.report.material import Material, sampled
 from dec.report.page import Block, Page, text
-from dec.report.style import cluster_name
+from dec.report.style import cluster_name, short
 from dec.training.checkpoint import write
 
 MOST = {"pca": 20_000, "tsne": 5_000, "umap": 10_000}  # rows; of more, a uniform sample is shown
+PICTURED = 5000  # rows that have a picture on the page to turn
+AXES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
 def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarray, np.ndarray, str]:
@@ -35,10 +40,11 @@ def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarra
     at = sampled(np.arange(len(codes)), MOST[how])
     x = np.asarray(codes[at], np.float64)
     if how == "pca" or len(x) < 5:
+        from sklearn.decomposition import PCA
+
         x = x - x.mean(axis=0)
-        _, values, axes = np.linalg.svd(x, full_matrices=False)
-        part = (values[:dimensions] ** 2).sum() / max((values**2).sum(), 1e-300)
-        points = x @ axes[:dimensions].T
+        pca = PCA(min(dimensions, *x.shape), random_state=0).fit(x)
+        points, part = pca.transform(x), (pca.singular_values_**2).sum() / max((x**2).sum(), 1e-300)
         points = np.pad(points, ((0, 0), (0, dimensions - points.shape[1])))
         return at, points, f"The first principal components of the codes, with {part:.0%} of their variance."
     if how == "tsne":
@@ -62,7 +68,7 @@ def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarra
 def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[str]) -> list[Block]:
     """The codes in the plane, coloured by what is known of the rows."""
     if not run.codes.shape[1]:
-        return [text("The method works on the input itself, which is too large for its codes to be kept: no map.")]
+        return [text("The method works on the input itself, of which no codes were kept: no map without the data.")]
     blocks = []
     for how in maps:
         if how in ("interactive", "gif"):
@@ -73,38 +79,88 @@ def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[s
         if run.y is not None:
             numbers, names = class_numbers(run)
             panels["class, in the colour of its cluster"] = ("classes", (numbers[at], names[at]))
-        panels["confidence"] = ("values", run.confidence[at])
-        for name in colour:
-            values = run.column(name)[at]
-            panels[name] = ("values", values) if values.dtype != object else ("classes", _as_classes(values))
+        if np.ptp(run.confidence[at]) > 0:
+            panels["confidence"] = ("values", run.confidence[at])
+        panels |= {name: _colouring(run, name, at) for name in colour}
         sampled = "" if len(at) == len(run.labels) else f" A uniform sample of {len(at):,} of {len(run.labels):,} rows."
         pixels = " Points are drawn as pixels." if len(at) > figures.DRAWN else ""
-        name = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}[how]
-        blocks.append(page.figure(f"map_{how}", figures.scatter(points, panels, name), f"{told}{sampled}{pixels}"))
+        figure = figures.scatter(points, panels, AXES[how])
+        blocks.append(page.figure(f"map_{how}", figure, f"{told}{sampled}{pixels}"))
+    return blocks + refined(run, page, maps)
+
+
+def refined(run: Material, page: Page, maps: Sequence[str]) -> list[Block]:
+    """The codes as refinement found and left them beside each other, of the rows whose first codes were kept."""
+    if not (run.folder / PRETRAINED).is_file():
+        return []
+    first = np.load(run.folder / PRETRAINED)
+    _, at, rows = np.intersect1d(sample_rows(len(run.labels), len(first)), run.rows, return_indices=True)
+    blocks = []
+    for how in maps:
+        if how not in MOST:
+            continue
+        before, after = (project(codes, how)[1] for codes in (first[at], run.codes[rows]))
+        before, after = before - before.mean(axis=0), after - after.mean(axis=0)
+        before = before @ orthogonal_procrustes(before, after)[0]  # a map has no up or down: turned alike
+        panels: dict[str, tuple[str, Any]] = {}
+        for when in ("before", "after"):
+            panels[f"{when} refinement, by cluster"] = "clusters", run.clusters[rows]
+        for when in ("before", "after") if run.y is not None else ():
+            panels[f"{when} refinement, by class"] = "classes", tuple(part[rows] for part in class_numbers(run))
+        both = np.stack([before, after] * (len(panels) // 2))
+        blocks.append(page.figure(f"refined_{how}", figures.scatter(both, panels, AXES[how]),
+                                  f"The same {len(rows):,} rows in the same colours: their codes by the pretrained "
+                                  f"network, and by the refined one; each by {AXES[how]} of its own."))
     return blocks
 
 
 def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Block:
     """Files of the codes in space, coloured by cluster and by each column; links to them."""
     at, points, told = project(run.codes, "pca", 3)
-    links = []
+    links, pictured = [], None
+    if how == "interactive" and run.kind == "image":
+        pictured = np.full(len(at), "", object)
+        some = sampled(np.arange(len(at)), PICTURED)
+        pictured[some] = [pictures.thumbnail(image) for image in run.images(run.x(at[some]))]
     for name in ("cluster", *colour):
-        groups, legend, values = run.clusters[at], [f"cluster {cluster_name(c)}" for c in run.clusters[at]], None
-        if name != "cluster" and (column := run.column(name)[at]).dtype == object:
-            groups, legend = _as_classes(column)
-        elif name != "cluster":
-            values = column
+        groups, values = run.clusters[at], None
+        kind, found = _colouring(run, name, at) if name != "cluster" else ("clusters", groups)
+        if kind == "values":
+            values = found
+        elif kind == "clusters":
+            groups = found
+        legend = [f"cluster {cluster_name(c)}" for c in groups]
+        if kind == "classes":
+            groups, legend = found
         title = f"{run.title}: codes by {name}"
         if how == "gif":
             kind, made, does = "gif", space.turning(points, groups, title, values), "a picture that turns"
         else:
-            names = [run.names[i] for i in at]
-            made = space.interactive(points, groups, legend, names, title, values).encode()
+            made = space.interactive(points, groups, legend, _details(run, at), title, values, pictured).encode()
             kind, does = "html", "to turn, zoom and point at"
         file = f"figures/{slug(f'codes_3d_{name}')}.{kind}"
         write(run.folder / file, made)
         links.append((f"{title} ({does})", file))
     return Block("links", caption=told, rows=links)
+
+
+def _details(run: Material, at: np.ndarray) -> list[str]:
+    """The name of each row, and what it holds: its first columns, or the beginning of its text."""
+    if run.kind == "table":
+        frame = run.frame.iloc[at].iloc[:, :8]
+        rows = ["\n".join(f"{name}: {short(value, 60)}" for name, value in zip(frame, row))
+                for row in frame.itertuples(index=False)]
+    else:
+        rows = [short(run.texts[i], 200) for i in at] if run.kind == "text" else [""] * len(at)
+    return [f"{run.names[i]}\n{row}".strip() for i, row in zip(at, rows)]
+
+
+def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
+    """A panel of `figures.scatter`: rows by a column, or by their clusters in another run."""
+    if (Path(name) / LABELS).is_file():
+        return "clusters", run.elsewhere(Path(name))[at]
+    values = run.column(name)[at]
+    return ("values", values) if values.dtype != object else ("classes", _as_classes(values))
 
 
 def _as_classes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

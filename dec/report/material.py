@@ -17,7 +17,7 @@ from dec import config
 from dec.data.base import sample_rows
 from dec.data.columns import read_column
 from dec.data.features import TextFeatures
-from dec.folders import CONFIG, ENVIRONMENT, METRICS, read_config, read_json, read_metrics
+from dec.folders import CONFIG, ENVIRONMENT, LABELS, METRICS, read_config, read_json, read_metrics
 from dec.report import clusters
 from dec.report.clusters import Effects, Members
 from dec.report.measures import Measured, measured_columns, measured_curves, measured_images
@@ -36,7 +36,7 @@ class Material:
       metrics, environment, run, history: the files of the folder.
       labels: labels.csv, of all rows; empty where no seed ran to its end.
       rows: [m] the positions of the sample.
-      codes: float32 [m, c]; of few columns also for a method on the input; else [m, 0].
+      codes: float32 [m, c]; of a method on the input, the scaled rows; [m, 0] where they are gone.
       prepared: the data; None where they are gone, and `gone` says why.
       model: the fitted estimator, None without one.
     """
@@ -219,6 +219,23 @@ class Material:
         known = [*self._kinds, *(self.measured.names[:20] if self.measured is not None else ()), *self.labels]
         raise ValueError(config.unknown("column to colour by", name, list(dict.fromkeys(known))))
 
+    def logarithmic(self, name: str) -> bool:
+        """Whether a column of a table is one whose logarithm is taken."""
+        return self._kinds.get(name) == "log"
+
+    def elsewhere(self, folder: Path) -> np.ndarray:
+        """[m] the clusters of the same rows in another run.
+
+        Raises:
+          ValueError: when it is one on other rows.
+        """
+        labels = pd.read_csv(folder / LABELS, usecols=["cluster"])["cluster"].to_numpy()
+        data = read_metrics(folder / METRICS)["data"]
+        if (data, len(labels)) != (self.metrics["data"], len(self.labels)):
+            raise ValueError(f"{folder} is a run on {len(labels)} rows of {data}, this one on {len(self.labels)} of "
+                             f"{self.metrics['data']}; to colour by another run, its rows must be the same")
+        return labels[self.rows]
+
 
 def sampled(rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many of some rows, drawn uniformly; in their order."""
@@ -261,4 +278,6 @@ def gather(folder: Path) -> Material:
         model = model[-1] if isinstance(model, Pipeline) else model
     path = folder / "embedding.npy"
     codes = np.load(path, mmap_mode="r")[rows] if path.is_file() else np.empty((len(rows), 0), np.float32)
+    if not path.is_file() and model and prepared:  # of a method on the input they are kept only where it is small
+        codes = model.transform(prepared.x[rows])
     return Material(folder, metrics, environment, run, history, labels, rows, codes, prepared, gone, model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -41,14 +42,25 @@ def strip(images: np.ndarray, columns: int = 10) -> bytes:
     return stream.getvalue()
 
 
+def thumbnail(image: np.ndarray, most: int = 48) -> str:
+    """An uint8 image, made smaller where a side has more pixels, as a PNG in base64."""
+    picture, stream = Image.fromarray(image), io.BytesIO()
+    picture.thumbnail((most, most))
+    picture.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
 @styled
-def image_grid(members: list[np.ndarray], clusters: Sequence[int], centres: np.ndarray | None) -> Figure:
+def image_grid(
+    members: list[np.ndarray], clusters: Sequence[int], centres: np.ndarray | None, told: str = "members"
+) -> Figure:
     """One row a cluster: its decoded centre, apart at the left, and its members.
 
     Args:
       members: for each cluster uint8 [m, h, w(, 3)], m up to the same for all.
       clusters: their numbers.
       centres: uint8 [clusters, h, w(, 3)], or None.
+      told: what the members are called.
     """
     most = max(map(len, members))
     blank = np.full((1, *members[0].shape[1:]), 255, np.uint8)
@@ -65,7 +77,7 @@ def image_grid(members: list[np.ndarray], clusters: Sequence[int], centres: np.n
         tick.set(color="white", fontweight="bold",
                  bbox={"facecolor": colour(cluster), "edgecolor": "none", "boxstyle": "round"})
     ax.set_xticks([w / 2, lead * w + most * w / 2] if lead else [most * w / 2],
-                  ["centre", "members"] if lead else ["members"])
+                  ["centre", told] if lead else [told])
     ax.set(ylabel="cluster")
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)

@@ -39,7 +39,7 @@ class Progress:
 
     def __call__(self, phase: str, done: int, total: int, record: dict[str, Any]) -> None:
         """Show that `done` of `total` periods are behind us, with the last record's terms."""
-        shown = ("loss", "validation_loss", "change", "occupied")
+        shown = ("loss", "validation_loss", "change", "occupied", "seeds_done")
         found = {name.replace("_", " "): record[name] for name in shown if record.get(name) is not None}
         terms = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
         title = f"{self.prefix}{phase}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dec.report import pictures
@@ -18,19 +20,13 @@ def reconstruction(run: Material, page: Page) -> list[Block]:
     rng = np.random.default_rng(0)
     at = sampled(np.arange(len(run.rows)), SAMPLE)
     x, out = run.x(at).astype(np.float32), run.model.inverse_transform(run.codes[at])
-    scaling = run.model.fit_.scaling
-    difference = np.asarray(scaling.apply(x) - scaling.apply(out))
-    if run.kind == "sequence" and run.prepared.features.masked_:
-        steps, channels = run.prepared.features.shape_
-        out[:, steps * channels:] = x[:, steps * channels:]  # the mask is not reconstructed
-        difference[:, steps * channels:] = 0
-        difference[:, :steps * channels] *= np.repeat(x[:, steps * channels:], channels, axis=1)
-    error = (difference**2).mean(axis=1)
+    error = squared_errors(run, x, out)
     worst, some = np.argsort(-error, kind="stable")[:SHOWN], rng.choice(len(at), min(SHOWN, len(at)), replace=False)
     about = f"of {len(at):,} rows" + (", drawn uniformly" if len(at) < len(run.rows) else "")
     errors = {"mean": error.mean(), "median": np.median(error), "worst": error.max()}
     blocks = [table(["squared error", "value"], [[name, f"{value:.4g}"] for name, value in errors.items()],
-                    f"Averaged over the features of a row, in the scaled input, {about}.")]
+                    f"Averaged over the features of a row, in the scaled input, {about}."),
+              compression(run, at, x, error)]
     groups = {"at random": some, f"the worst {about}": worst}
     if run.kind == "image":
         given, made = run.images(x), run.images(out)
@@ -45,3 +41,36 @@ def reconstruction(run: Material, page: Page) -> list[Block]:
         return [*blocks, page.figure("reconstruction", pictures.reconstructed_curves(parts),
                                      "Input and output, the first channel.")]
     return blocks + shown(run, at[worst], f"The worst {about}")
+
+
+def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """The error [m] of reconstructions of rows [m, d], whose masks are taken over from the rows."""
+    difference = np.asarray(run.model.fit_.scaling.apply(x) - run.model.fit_.scaling.apply(out))
+    if run.kind == "sequence" and run.prepared.features.masked_:
+        steps, channels = run.prepared.features.shape_
+        out[:, steps * channels:] = x[:, steps * channels:]  # the mask is not reconstructed
+        difference[:, steps * channels:] = 0
+        difference[:, :steps * channels] *= np.repeat(x[:, steps * channels:], channels, axis=1)
+    return (difference**2).mean(axis=1)
+
+
+def compression(run: Material, at: np.ndarray, x: np.ndarray, error: np.ndarray) -> Block:
+    """Bits that a row, its code and its cluster take, and the error of what is decoded from each, in one table.
+
+    Args:
+      at: [m] places in the sample of rows `x`, of which `error` is that of their codes.
+    """
+    clusters = run.clusters[at]
+    decoded = run.model.inverse_transform(np.nan_to_num(run.centres))
+    inside = clusters >= 0
+    coarse = float(squared_errors(run, x[inside], decoded[clusters[inside]]).mean()) if inside.any() else None
+    raw, code = 8 * run.prepared.x.dtype.itemsize * x.shape[1], 32 * run.codes.shape[1]
+    rows = [["the row", f"{x.shape[1]:,} {run.prepared.x.dtype} numbers", raw, 0.0],
+            ["its code", f"{run.codes.shape[1]:,} float32 numbers", code, float(error.mean())],
+            ["its cluster alone", f"one of {run.k}", math.log2(run.k), coarse]]
+    return table(["kept is", "as", "bits a row", "times smaller", "squared error"],
+                 [[*row[:2], f"{row[2]:,.4g}" if row[2] < 100 else f"{row[2]:,}", f"{raw / row[2]:,.1f}", row[3]]
+                  for row in rows],
+                 "Compression: what is left of a row when it is decoded from its code, or from the mean code of its "
+                 "cluster" + (" (noise left out)." if not inside.all() else ".")
+                 + f" All mean codes together take {run.k * code:,} bits, the decoder not counted.")

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dec.folders import CONFIG, PLAN, read_results
+from dec.folders import CONFIG, LABELS, PLAN, read_results
 from dec.report import figures
-from dec.report.cards import cards, overview, shown
+from dec.report.cards import cards, in_clusters, overview, shown
 from dec.report.clusters import matched
 from dec.report.comparison import comparison_report
 from dec.report.maps import codes_map
 from dec.report.material import Material, gather, index_columns
+from dec.report.methods import own
 from dec.report.page import Block, Page, Section, table, text
 from dec.report.reconstruction import reconstruction
 from dec.report.statistics import summary
@@ -29,7 +30,8 @@ ODD = 20  # rows in the table of outliers
 
 
 def write_report(
-    folder: Path, formats: Sequence[str] = FORMATS, maps: Sequence[str] = (), colour: Sequence[str] = ()
+    folder: Path, formats: Sequence[str] = FORMATS, maps: Sequence[str] = (), colour: Sequence[str] = (),
+    elbow: int | None = None,
 ) -> Path:
     """Write report.html and figures/ into the folder of a run or of a table, and say where the page is.
 
@@ -37,25 +39,30 @@ def write_report(
       formats: of the files in figures/, of `FORMATS`.
       maps: of a run, ways to show its codes: in the plane by pca, tsne (both are the default) or umap; in space by
         interactive (a page; needs plotly) or gif (it turns).
-      colour: of a run, columns of its data or of labels.csv to colour further maps by.
+      colour: of a run, columns of its data or of labels.csv to colour further maps by and to show in each cluster; or
+        folders of other runs on the same rows, whose clusters colour a map.
+      elbow: of a run, the largest k of the elbow of its codes.
 
     Raises:
       FileNotFoundError, ValueError: nothing is finished, a damaged file, an unknown column, or options for single runs
         and a table.
     """
     if (folder / PLAN).is_file():
-        if maps or colour:
-            raise ValueError(f"--map and --colour are for single runs, but {folder} is a table; name one of its runs")
+        if maps or colour or elbow:
+            raise ValueError("--map, --colour and --elbow are for single runs, but "
+                             f"{folder} is a table; name one of its runs")
         return comparison_report(folder, formats)
+    if elbow is not None and elbow < 3:
+        raise ValueError(f"--elbow {elbow} must be at least 3: a knee needs numbers of clusters on both sides")
     read_results(folder)  # says how to go on where nothing is finished
     run, page = gather(folder), Page(folder, formats)
-    for name in colour:
-        run.column(name)  # an unknown one is told at once
+    columns = {name: run.column(name) for name in colour if not (Path(name) / LABELS).is_file()}  # told at once
     sections = [Section("Scores", seeds(run))]
     if len(run.labels):
-        sections += [Section("Clusters", overview(run, page) + cards(run, page)),
+        sections += [Section("Clusters", overview(run, page) + in_clusters(run, page, columns)
+                             + cards(run, page)),
                      Section("Map of the codes", codes_map(run, page, maps or ("pca", "tsne"), colour))]
-    sections.append(Section("Training", training(run, page)))
+    sections += [Section("Of this method", own(run, page, elbow)), Section("Training", training(run, page))]
     if run.metrics["confusion"]:
         sections.append(Section("Clusters and classes", classes(run, page)))
     if len(run.labels):

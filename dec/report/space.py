@@ -9,6 +9,16 @@ import numpy as np
 
 from dec.report.style import MARKERS, SEQUENTIAL, STYLE, colour, turn
 
+HOVER = """
+const plot = document.getElementById("{plot_id}"), picture = document.body.appendChild(new Image());
+picture.style = "position: fixed; right: 1rem; bottom: 1rem; height: 8rem; image-rendering: pixelated";
+plot.on("plotly_hover", event => {
+  const png = event.points[0].customdata;
+  picture.hidden = !png;
+  picture.src = "data:image/png;base64," + png;
+});
+plot.on("plotly_unhover", () => { picture.hidden = true; });
+"""  # shows the picture of the row under the pointer
 STEP, FRAMES_A_SECOND = 3, 12  # degrees from a frame to the next
 SYMBOLS = ("circle", "diamond", "square", "cross", "x", "circle-open")  # plotly's, for `turn`
 
@@ -49,15 +59,16 @@ def turning(points: np.ndarray, groups: np.ndarray, title: str, values: np.ndarr
 
 
 def interactive(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], names: Sequence[str], title: str,
-                values: np.ndarray | None = None) -> str:
+                values: np.ndarray | None = None, pictures: np.ndarray | None = None) -> str:
     """A page with points in space to turn, zoom and point at; a click in the legend hides a group, two isolate it.
 
     Args:
       points: [m, 3].
       groups: int [m], clusters or others.
       legend: [m] what the group of each row is called.
-      names: [m] shown on hover.
+      names: [m] shown on hover, in lines.
       values: [m] numbers to colour by, in place of the groups.
+      pictures: [m] PNGs as base64 that are shown on hover, "" for none.
 
     Raises:
       ValueError: when plotly is not installed.
@@ -69,7 +80,8 @@ def interactive(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], n
     import html
 
     traces = []
-    names, legend = (np.array([html.escape(text) for text in texts], object) for texts in (names, legend))
+    escaped = ([html.escape(text).replace("\n", "<br>") for text in texts] for texts in (names, legend))
+    names, legend = (np.array(texts, object) for texts in escaped)
     for group in np.unique(groups):
         there = groups == group
         tone = {"color": colour(group)} if values is None else {
@@ -77,9 +89,11 @@ def interactive(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], n
         x, y, z = points[there].T.astype(np.float32)
         traces.append(graph_objects.Scatter3d(
             x=x, y=y, z=z, mode="markers", name=legend[there][0], text=names[there], hoverinfo="text+name",
+            customdata=None if pictures is None else pictures[there],
             marker={"size": 3, "symbol": SYMBOLS[turn(group)], **tone}))
     figure = graph_objects.Figure(traces)
     figure.update_layout(title=html.escape(title), legend={"itemsizing": "constant"}, margin={"l": 0, "r": 0, "b": 0})
     # Without its button that uploads the chart: nothing of the data leaves this machine.
     local = {"displaylogo": False, "modeBarButtonsToRemove": ["sendChartToCloud"]}
-    return figure.to_html(include_plotlyjs=True, config=local, div_id="codes")
+    script = None if pictures is None else HOVER
+    return figure.to_html(include_plotlyjs=True, config=local, div_id="codes", post_script=script)

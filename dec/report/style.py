@@ -49,6 +49,12 @@ def cluster_name(cluster: int) -> str:
     return "noise" if cluster < 0 else str(cluster)
 
 
+def short(text: str, most: int = 28) -> str:
+    """A name as a label: on one line, cut off, and without control characters, which SVG does not allow."""
+    text = "".join(c for c in " ".join(str(text).split()) if c.isprintable())
+    return text if len(text) <= most else text[:most - 1] + "…"
+
+
 def styled(make: Callable[..., Figure]) -> Callable[..., Figure]:
     """A function that makes a figure, in the style of this package whatever the user's own settings."""
     @functools.wraps(make)

@@ -24,6 +24,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows
+from dec.training import mesh
 from dec.training.batches import batch_rows, next_window
 from dec.training.rows import Sparse, Streamed, put, window_rows
 
@@ -42,19 +43,20 @@ class Data:
 
     x: Array | Sparse | Streamed  # [n, d], uint8 or float32
     scaling: Scaling
+    n: int = field(metadata={"static": True})  # x may have more rows, to fill up a mesh of devices
     window: int = field(metadata={"static": True})  # rows shuffled together, see `batch_rows`
 
     def __getitem__(self, rows: Array | slice) -> Float[Array, "b d"]:
         """The rows, scaled, float32."""
-        if isinstance(rows, slice) and not isinstance(self.x, jax.Array):
-            rows = jnp.arange(*rows.indices(self.x.shape[0]))
-        return self.scaling.apply(self.x[rows])
+        if isinstance(rows, slice) and not (isinstance(self.x, jax.Array) and len(self.x) == self.n):
+            rows = jnp.arange(*rows.indices(self.n))
+        return self.scaling.apply(mesh.shared(self.x[rows]))
 
     def batch(
         self, key: Key[Array, ""], step: Int[Array, ""], size: int
     ) -> tuple[Float[Array, "b d"], Int[Array, " b"], Bool[Array, " b"]]:
         """Batch `step` of a seed: the rows, scaled; their numbers; which of them count."""
-        order = self.x.shape[0], size, self.window
+        order = self.n, size, self.window
         at, valid = batch_rows(key, step, *order)
         if isinstance(self.x, Streamed):
             return self.scaling.apply(self.x.take(at, next_window(step, *order))), at, valid
@@ -89,7 +91,7 @@ def place(x: Rows, scaling: Scaling, stream_above: float = math.inf) -> Data:
 
     What may be streamed has to be used under `reading(data.x)`.
     """
-    return Data(put(x, stream_above), jax.tree.map(jnp.asarray, scaling), window_rows(x))
+    return Data(put(x, stream_above), jax.tree.map(jnp.asarray, scaling), x.shape[0], window_rows(x))
 
 
 def execution() -> str:
@@ -103,9 +105,16 @@ def device() -> jax.Device:
     return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 
+def lift(f: Callable[..., Any], how: str) -> Callable[..., Any]:
+    """Of f(common, *one seed's), f(common, *stacked)."""
+    if how == "vmap":
+        return lambda common, *stacked: jax.vmap(partial(f, common))(*stacked)
+    return lambda common, *stacked: lax.map(lambda one: f(common, *one), stacked)
+
+
 def over_seeds(f: Callable[..., Any], how: str) -> Callable[..., Any]:
-    """Lift a function of one seed's arguments to stacked ones."""
-    return jax.vmap(f) if how == "vmap" else lambda *stacked: lax.map(lambda one: f(*one), stacked)
+    """`lift`, and on a mesh each device along 'seeds' has seeds of its own."""
+    return mesh.over_mesh(lift(f, how))
 
 
 def seed_keys(seeds: list[int], purpose: str) -> Key[Array, " s"]:
@@ -127,7 +136,9 @@ def _chunk(phase, how, data, extra, keys, state, first, count):
                            data, extra, keys, state)
     records = jax.tree.map(lambda a: jnp.zeros((len(keys), RECORDS, *a.shape), a.dtype), shape)
 
-    def one_seed(key: Key[Array, ""], state: State, index: Int[Array, ""]) -> tuple[State, PyTree]:
+    def one_seed(common: PyTree, key: Key[Array, ""], state: State) -> tuple[State, PyTree]:
+        data, extra, index = common
+
         def stay(state):
             return state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shape)
 
@@ -140,12 +151,12 @@ def _chunk(phase, how, data, extra, keys, state, first, count):
     def period(carry):
         state, records, done, i = carry
         done += state.status == RUNNING
-        state, record = over_seeds(lambda key, state: one_seed(key, state, first + i), how)(keys, state)
+        state, record = over_seeds(one_seed, how)((data, extra, first + i), keys, state)
         return state, jax.tree.map(lambda all, one: all.at[:, i].set(one), records, record), done, i + 1
 
     start = state, records, jnp.zeros(len(keys), jnp.int32), jnp.int32(0)
     state, records, done, _ = lax.while_loop(going, period, start)
-    return state, (records, done)
+    return state, mesh.everywhere((records, done, state.status, state.step))
 
 
 class Visit(NamedTuple):
@@ -155,6 +166,8 @@ class Visit(NamedTuple):
     state: State  # stacked; donated to the next chunk, so copy what must outlive the visit
     records: dict[str, np.ndarray]  # [s, periods of this chunk]
     done: np.ndarray  # [s] periods of this chunk that each seed ran
+    status: np.ndarray  # [s]
+    step: np.ndarray  # [s] steps taken
     first: int
     next: int  # the first period not yet run
     finished: bool
@@ -180,17 +193,17 @@ def run(
       visit: called between chunks.
     """
     first, count = start, 1
-    while first < phase.periods and bool(np.any(np.asarray(state.status) == RUNNING)):
-        count = min(count, RECORDS, phase.periods - first)
+    while first < phase.periods and bool(np.any(np.asarray(mesh.gathered(state.status)) == RUNNING)):
+        (count,) = mesh.agreed(min(count, RECORDS, phase.periods - first))
         traced, began = TRACES[phase.name], time.perf_counter()
         window = jnp.int32(first), jnp.int32(count)
-        state, (records, done) = _chunk(phase, execution(), data, extra, keys, state, *window)
-        records, done, status = jax.device_get((records, done, state.status))
+        state, seen = _chunk(phase, execution(), data, extra, keys, state, *window)
+        records, done, status, step = jax.device_get(seen)
         seconds = time.perf_counter() - began
         first += count
         finished = first >= phase.periods or not np.any(status == RUNNING)
         records = {name: values[:, :count] for name, values in records.items()}
-        if visit(Visit(phase, state, records, done, first - count, first, finished)):
+        if visit(Visit(phase, state, records, done, status, step, first - count, first, finished)):
             break
         if TRACES[phase.name] == traced:  # a chunk that compiled says nothing about the speed
             count = max(1, min(4 * count, int(CHUNK_SECONDS / max(seconds / count, 1e-6))))
@@ -242,7 +255,7 @@ def sweep(
       f: (x [c, d], weight [c]) -> (rows [c, ...], sums); weight is 0 for padding.
       at: ascending numbers of the rows to visit, where that is not all of them.
     """
-    n = data.x.shape[0] if at is None else len(at)
+    n = data.n if at is None else len(at)
 
     def one(chunk):
         index = chunk * SWEEP_ROWS + jnp.arange(SWEEP_ROWS)
@@ -250,7 +263,7 @@ def sweep(
         return f(data[rows if at is None else at[rows]], (index < n).astype(jnp.float32))
 
     rows, sums = lax.map(one, jnp.arange(-(-n // SWEEP_ROWS)))
-    return (
+    return mesh.everywhere((
         jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], rows),
         jax.tree.map(lambda a: a.sum(0), sums),
-    )
+    ))

@@ -17,14 +17,14 @@ from dec import config
 from dec.data.base import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
 from dec.data.stream import ParquetRows, Rows, Subset
-from dec.methods.base import Method
-from dec.networks.autoencoder import Net, build
+from dec.methods.base import Method, View
+from dec.networks.autoencoder import Autoencoder, Net, build
 from dec.networks.likelihood import check_values
 from dec.shallow.agreement import agreement
 from dec.shallow.choose_k import ROWS, choose_k
-from dec.training import pretrained
+from dec.training import mesh, pretrained
 from dec.training.augment import Augment
-from dec.training.checkpoint import Checkpoint, unpack
+from dec.training.checkpoint import Checkpoint, unpack, write_arrays
 from dec.training.engine import (
     CONVERGED,
     NOT_FINITE,
@@ -32,14 +32,17 @@ from dec.training.engine import (
     Data,
     State,
     execution,
+    lift,
     over_seeds,
     place,
     seed_keys,
     sweep,
 )
-from dec.training.refine import Refine
+from dec.training.refine import START_ROWS, Refine
 from dec.training.rows import reading
 from dec.training.session import Session
+
+BEFORE, COMPARED = "pretrained.npz", 2000  # a file beside checkpoints: codes of so many rows as refinement found them
 
 
 @dataclass
@@ -131,12 +134,12 @@ def _decode(codes, net: Net):
 
 @partial(jax.jit, static_argnames=("phase", "how"))
 def _start(phase: Refine, data, keys, nets, how: str):
-    return over_seeds(lambda key, net: phase.start(data, key, net), how)(keys, nets)
+    return lift(phase.start, how)(data, keys, nets)  # by any device: a library on the host may find the clusters
 
 
 @partial(jax.jit, static_argnames=("phase", "how"))
 def _labels(phase: Refine, data, states, how: str):
-    return over_seeds(lambda state: phase.labels(data, state), how)(states)
+    return over_seeds(phase.labels, how)(data, states)
 
 
 def fit(
@@ -169,6 +172,7 @@ def fit(
     check_sizes(n, k)
     if model.network.output == "mixed" and method.on == "codes" and not isinstance(x, ParquetRows):
         check_values(model.network.blocks, x)
+    mesh.check(len(session.seeds), model.batch_size)
     how = execution()
     if resume:
         session.history, session.seconds = resume.note["history"], resume.note["seconds"]
@@ -184,6 +188,7 @@ def fit(
             if refining:  # the checkpoint holds the networks; only their shapes are needed
                 nets = jax.eval_shape(jax.vmap(lambda key: Net.fresh(key, module)), keys)
             else:
+                check_start(method, n, k, module)
                 validation, own = x if pretrain_on is not None else None, build(model.network, x.shape[1], model.dtype)
                 nets = pretrained.networks(own, training, scaling, validation, model, session, cache, resume)
                 if own != module:
@@ -192,6 +197,9 @@ def fit(
             if not refining:
                 session.choice = recommended(x, scaling, nets, model, session)
             k = session.choice["n_clusters"]
+        if nets is not None and method.loss and not refining and session.checkpoints:
+            codes = sample_codes(x, scaling, nets, model, COMPARED)
+            write_arrays(session.checkpoints.folder / BEFORE, {"codes": codes}, {})
         phase = Refine(method, k, n, model.batch_size, model.refinement, Augment.of(model))
         data = place(x, scaling, model.stream_above)  # only now: pretraining has had its own copy on the device
         with reading(data.x), session.clock("cluster"):
@@ -217,9 +225,8 @@ def recommended(
 ) -> dict[str, Any]:
     """The choice of k, at least 2, for the networks' codes of rows or the scaled rows: n_clusters, reason, table."""
     n = x.shape[0]
-    data = place(Subset(x, sample_rows(n, min(n, ROWS))), scaling, model.stream_above)
-    with reading(data.x), session.clock("cluster"):
-        rows = np.asarray(data[:][None] if nets is None else pretrained.encode_seeds(data, nets))
+    with session.clock("cluster"):
+        rows = sample_codes(x, scaling, nets, model, ROWS)
         rows = rows[np.isfinite(rows).all(axis=(1, 2))]
         if not len(rows):  # every seed will be reported as failed
             return {"n_clusters": 2, "reason": "no pretrained network is finite", "table": []}
@@ -227,6 +234,16 @@ def recommended(
     records = table.astype(object).where(table.notna(), None).to_dict("records")
     reason += (f" of {n}" if n > ROWS else "") + ("; a fit takes 2, the fewest" if k == 1 else "")
     return {"n_clusters": max(k, 2), "reason": reason, "table": records}
+
+
+def sample_codes(
+    x: Rows, scaling: Scaling, nets: Net | None, model: config.Model, most: int
+) -> Float[np.ndarray, "s m c"]:
+    """Codes, by each network, of a uniform sample of at most so many rows; without networks, these rows scaled."""
+    n = x.shape[0]
+    data = place(Subset(x, sample_rows(n, min(n, most))), scaling, model.stream_above)
+    with reading(data.x):
+        return np.asarray(data[:][None] if nets is None else pretrained.encode_seeds(data, nets))
 
 
 def check_sizes(n: int, k: int | Literal["auto"]) -> None:
@@ -237,6 +254,19 @@ def check_sizes(n: int, k: int | Literal["auto"]) -> None:
         raise ValueError(f"n_clusters={k} must be at least 1")
     if n < k:
         raise ValueError(f"n_samples={n} should be >= n_clusters={k}: give more rows or ask for fewer clusters")
+
+
+def check_start(method: Method, n: int, k: int | Literal["auto"], module: Autoencoder) -> None:
+    """Raise what the start of the clusters would refuse, before the pretraining; nothing is computed.
+
+    Raises:
+      ValueError: from the method or the network.
+    """
+    net = jax.eval_shape(lambda key: Net.fresh(key, module), jax.random.key(0))
+    shape = min(n, START_ROWS), module.features if method.on == "input" else module.config.code_size
+    if k != "auto":
+        jax.eval_shape(lambda key, net: method.init(key, net, View(lambda _: jnp.zeros(shape), jnp.ones(shape[:1])), k),
+                       jax.random.key(0), net)
 
 
 def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tuple[list[dict[str, Any]], int]:

@@ -118,7 +118,7 @@ class Pretrain:
         def chunk(x, weight):
             return (), jnp.sum(f(x, weight) * weight)
 
-        return sweep(chunk, data)[1] / data.x.shape[0]
+        return sweep(chunk, data)[1] / data.n
 
     def _best(self, best: Best, loss: Float[Array, ""], epoch: Int[Array, ""], net: Net) -> Best:
         better = loss < best.loss

@@ -141,12 +141,12 @@ def _split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:
 
 @partial(jax.jit, static_argnames=("module", "how"))
 def _fresh(module: Autoencoder, keys: Array, how: str) -> Net:
-    return over_seeds(lambda key: Net.fresh(key, module), how)(keys)
+    return over_seeds(lambda _, key: Net.fresh(key, module), how)((), keys)
 
 
 @partial(jax.jit, static_argnames=("phase", "how"))
 def _start(phase: Pretrain, nets: Net, how: str) -> PyTree:
-    return over_seeds(phase.start, how)(nets)
+    return over_seeds(lambda _, net: phase.start(net), how)((), nets)
 
 
 @jax.jit

@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array, issparse
 
 from dec.data.stream import Rows, nbytes
+from dec.training import mesh
 
 WINDOW_BYTES = 2**27  # of a window of dense rows: 171,196 of 784 bytes
 LEAST_WINDOW = 2048  # rows, however wide: a batch should not come from a handful of neighbours
@@ -169,9 +170,14 @@ def window_rows(x: Rows) -> int:
 def put(x: Rows, stream_above: float) -> Array | Sparse | Streamed:
     """Rows in their raw dtype on the default device, or streamed where they have more GiB than `stream_above`."""
     if nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31):  # more than int32 can count
+        if mesh.size(mesh.DATA) > 1:
+            raise ValueError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh "
+                             "each device holds a part of the rows: raise it, or do without the mesh")
         number, dtype = next(_numbers), _held(x)
         _OPEN[number] = Windows(x, window_rows(x), dtype)
         return Streamed(jnp.int32(number), tuple(x.shape), dtype)
+    if mesh.size(mesh.DATA) > 1 and not issparse(x[:0]):
+        return mesh.divided(x, _held(x))
     x = x[:]
     return Sparse.of(x) if issparse(x) else jnp.asarray(np.asarray(x, _held(x)))
 

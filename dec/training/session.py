@@ -17,7 +17,8 @@ import jax
 import numpy as np
 
 from dec.training.checkpoint import Checkpoints, write
-from dec.training.engine import Phase, Visit, run
+from dec.training.engine import RUNNING, Phase, Visit, run
+from dec.training.mesh import agreed, gathered
 
 
 def checkpoint_seconds() -> float:
@@ -127,22 +128,26 @@ class Session:
         def visit(visit: Visit) -> bool:
             self._record(visit, seeds)
             if self.progress:
-                self.progress(phase.name, visit.next, phase.periods, self.history[-1] if self.history else {})
+                done = len(seeds) if visit.finished else int((visit.status != RUNNING).sum())
+                several = {"seeds_done": done} if len(seeds) > 1 else {}
+                last = self.history[-1] if self.history else {}
+                self.progress(phase.name, visit.next, phase.periods, last | several)
             if self.callback:
-                self.phase, self.step, self.running = phase.name, int(np.max(visit.state.step)), seeds
+                self.phase, self.step, self.running = phase.name, int(visit.step.max()), seeds
                 last = np.maximum(visit.done - 1, 0)  # where a seed stopped within the chunk
                 self.terms = {n: values[np.arange(len(last)), last] for n, values in visit.records.items()}
-                self.codes = lambda: np.asarray(encode(data, visit.state.net))
+                self.codes = lambda: np.asarray(encode(data, gathered(visit.state.net)))
                 self.callback(self)
-            due = time.perf_counter() - self._saved >= checkpoint_seconds()
-            if self.checkpoints and (due or visit.finished or self.interrupted):
+            due = visit.finished or time.perf_counter() - self._saved >= checkpoint_seconds()
+            due, self.interrupted = map(bool, agreed(due, self.interrupted))
+            if self.checkpoints and (due or self.interrupted):
                 self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}
-                self.checkpoints.save(phase.name, visit.next, visit.state, about)
+                self.checkpoints.save(phase.name, visit.next, gathered(visit.state), about)
                 self._saved = time.perf_counter()
             return self.interrupted
 
-        return state if self.interrupted else run(phase, data, extra, keys, state, visit, start)
+        return state if self.interrupted else gathered(run(phase, data, extra, keys, state, visit, start))
 
     def write_log(self) -> None:
         """Write the whole history anew: what a resumed run or a cache brought along belongs in it too."""

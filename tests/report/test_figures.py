@@ -1,5 +1,6 @@
 """What is in each figure: points, lines, labels and colours, not only that it can be drawn."""
 
+import base64
 import io
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from dec.report import figures, pictures, space
-from dec.report.style import NOISE, PALETTE, colour, rendered, turn
+from dec.report.style import NOISE, PALETTE, TRAINING, VALIDATION, colour, rendered, turn
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
 BLINDNESS = {
@@ -65,6 +66,13 @@ def test_losses():
     np.testing.assert_allclose(thick.get_ydata(), 2 / np.arange(1, 6) + 4)
     assert thick.get_linewidth() > thin.get_linewidth() and list(thick.get_xdata()) == [1, 2, 3, 4, 5]
     assert pretrain.get_yscale() == cluster.get_yscale() == "log"
+    scored = history().assign(accuracy=0.5, validation_accuracy=0.25)
+    scored.loc[scored["phase"] == "cluster", ["accuracy", "validation_accuracy"]] = np.nan
+    loss, accuracy, cluster = figures.losses(scored).axes
+    assert [ax.get_ylabel() for ax in (loss, accuracy, cluster)] == ["loss", "accuracy", "loss"]
+    assert len(loss.lines) == 2 * 2 and len(cluster.lines) == 3 * 2 and accuracy.get_ylim() == (0, 1)
+    assert [(to_hex(line.get_color()), line.get_ydata()[0]) for line in accuracy.lines[::2]] == [
+        (TRAINING, 0.5), (VALIDATION, 0.25)]
     negative = history().assign(loss=-1.0, validation_loss=np.nan)
     assert figures.losses(negative).axes[0].get_yscale() == "linear"
 
@@ -102,6 +110,18 @@ def test_the_map():
     assert not by_cluster.collections[0].get_rasterized()
     many = figures.scatter(rng.normal(size=(1001, 2)), {"cluster": ("clusters", np.zeros(1001, int))}, "PCA")
     assert many.axes[0].collections[0].get_rasterized()
+
+
+def test_the_same_rows_before_and_after():
+    rng, clusters = np.random.default_rng(0), np.arange(30) % 3
+    both = rng.normal(size=(2, 30, 2))
+    figure = figures.scatter(both, {"before": ("clusters", clusters), "after": ("clusters", clusters)}, "PCA")
+    for ax, points in zip(figure.axes, both):
+        drawn = ax.collections[0]
+        order = np.lexsort(np.asarray(drawn.get_offsets()).T)
+        expected = np.lexsort(points.T)
+        np.testing.assert_array_equal(np.asarray(drawn.get_offsets())[order], points[expected])
+        assert [to_hex(tone) for tone in drawn.get_facecolors()[order]] == [colour(c) for c in clusters[expected]]
 
 
 def test_a_cluster_has_its_colour_in_every_figure():
@@ -153,11 +173,24 @@ def test_against_the_rest():
     np.testing.assert_allclose([bar.get_width() for bar in brand.patches], [2 / 3, 1 / 3, 0, 1])
 
 
+def test_a_column_in_each_cluster():
+    clusters = np.array([0, 0, 3, 3, 3, -1])
+    for values in (np.arange(6.0), np.array(["<b>", "b", "b", "b", "b", "c"], object)):
+        axes = figures.by_cluster(values, clusters, [0, 3], False).axes
+        assert [ax.get_title() for ax in axes] == ["cluster 0", "cluster 3"]
+        assert [colour(c) in {to_hex(patch.get_facecolor()) for patch in ax.patches}
+                for c in (0, 3) for ax in axes] == [True, False, False, True]
+    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["<b>", "b", "c"]
+    np.testing.assert_allclose([bar.get_width() for bar in axes[0].patches], [0.5, 0.5, 0, 0, 0.75, 0.25])
+
+
 def test_scores_and_time():
     found = {"kmeans": [0.5, 0.6], "dec": [0.7] * 6, "all failed": []}
     (ax,) = figures.boxes(found, "ARI").axes
     assert [tick.get_text() for tick in ax.get_xticklabels()] == list(found)
     assert [len(c.get_offsets()) for c in ax.collections] == [2, 6, 0] and ax.get_ylabel() == "ARI"
+    (ax,) = figures.boxes({"two": [0.5, 0.6], "three": [0.7, 0.9, 0.8]}, "ARI").axes
+    assert len(ax.lines) == 6 and set(ax.lines[-1].get_ydata()) == {0.8}  # one box with its median
     (ax,) = figures.time_and_quality({"kmeans": 0.1, "dec": 50.0, "all failed": 1.0}, found, "ARI").axes
     assert {text.get_text() for text in ax.texts} == {"kmeans", "dec"} and ax.get_xscale() == "log"
 
@@ -211,6 +244,14 @@ def test_the_page_to_turn():
     for tone in (colour(0), colour(1), NOISE, "&lt;script&gt;", "&lt;b&gt;-1", "&lt;i&gt;t"):
         assert tone in data
     assert "<script>" not in data and '"text":["&lt;script&gt;","b"]' in data
+    assert "plotly_hover" not in data and "customdata" not in data
+    image = np.arange(60, dtype=np.uint8).reshape(1, 60) * np.ones((60, 1), np.uint8)
+    seen = np.array([pictures.thumbnail(image[:2, :2]), pictures.thumbnail(image), "", ""], object)
+    with Image.open(io.BytesIO(base64.b64decode(seen[0]))) as small, Image.open(
+            io.BytesIO(base64.b64decode(seen[1]))) as large:
+        assert np.asarray(small).tolist() == [[0, 1], [0, 1]] and large.size == (48, 48)
+    page = space.interactive(np.eye(4)[:, :3], groups, legend, ["a\nb <i>", "b", "c", "d"], "t", pictures=seen)
+    assert "plotly_hover" in page and f'"customdata":["{seen[0]}"' in page and "a\\u003cbr\\u003eb &lt;i&gt;" in page
     assert sum(data.count(f'"name":"&lt;b&gt;{group}"') for group in (-1, 0, 1)) == 3
 
 

@@ -12,10 +12,11 @@ import pytest
 from command_line import run
 
 from dec.data import load
-from dec.report import material, space
+from dec.report import maps, material, space
 from dec.report.comparison import latex, scores_frame
 from dec.report.material import gather
 from dec.report.run import cautions, seeds, sentence
+from dec.training.checkpoint import read_arrays
 
 EVIL = "<script>alert(1)</script>"
 FILE = EVIL.replace("/", "")
@@ -113,6 +114,8 @@ def test_of_many_rows_a_sample_is_looked_at(digits, tmp_path, monkeypatch):
     assert found.rows.shape == (60,) and found.codes.shape == (60, 64) and len(found.labels) == 200
     np.testing.assert_array_equal(found.codes, np.load(folder / "embedding.npy")[found.rows])
     np.testing.assert_array_equal(found.y, load("digits", 200).y[found.rows])
+    (folder / "embedding.npy").unlink()  # as of large input that is clustered as it is
+    np.testing.assert_allclose(gather(folder).codes, found.codes, atol=1e-6)
     assert "is from a uniform sample of 60 of 200" in page.text and "A uniform sample of 60 of 200 rows." in page.text
     counts = found.labels["cluster"].value_counts()
     for cluster in found.largest:
@@ -159,18 +162,32 @@ def test_tables(place, monkeypatch):
     out = trained(place, "table", "kmeans", "--data", f"{FILE}.csv", "--id", "id", "--n-clusters", 2,
                   "--kinds", "note=text")
     monkeypatch.setattr(space, "STEP", 90)  # to be quick
-    page = report(out, "--colour", "price $x^{", EVIL, "--map", "pca", "gif")
+    page = report(out, "--colour", "price $x^{", EVIL, out, "--map", "pca", "gif", "--elbow", 5)
     assert f"{EVIL} = {EVIL} in 100% (elsewhere 0%)" in page.text
     assert "price $x^{ much higher" in page.text and "<b>" in page.text
     assert "the words" in page.text and "ocean" in page.text and "There is one seed only" in page.text
     assert re.search(r"20\d\d-\d\d-\d\d in the median", page.text)
-    assert {"cluster_0", "cluster_1", "heatmap"} <= {path.stem for path in (out / "figures").iterdir()}
+    expected = {"cluster_0", "cluster_1", "heatmap", "elbow", "column_price_x_"}
+    assert expected <= {path.stem for path in (out / "figures").iterdir()}
+    assert f"{EVIL} in each cluster" in page.text and f"{out} in each cluster" not in page.text
     assert all(b"<script" not in svg for svg in page.svgs())
     linked = {source for source in page.sources if source.endswith(".gif")}
-    assert {"figures/codes_3d_cluster.gif", "figures/codes_3d_price_x_.gif"} < linked and len(linked) == 3
+    assert {"figures/codes_3d_cluster.gif", "figures/codes_3d_price_x_.gif"} < linked and len(linked) == 4
     assert all((out / source).is_file() for source in linked)
     status, _, err = run("report", out, "--colour", "prise")
     assert status == 2 and "column to colour by" in err and "price" in err
+
+
+def test_a_map_is_coloured_by_another_run_of_the_same_rows(digits, place):
+    found = gather(digits)
+    other = pd.read_csv(digits / "labels.csv").assign(cluster=lambda table: 9 - table["cluster"])
+    shutil.copytree(digits, place / "other")
+    other.to_csv(place / "other" / "labels.csv", index=False)
+    np.testing.assert_array_equal(found.elsewhere(place / "other"), 9 - found.clusters)
+    assert maps._colouring(found, str(place / "other"), np.array([3, 1]))[0] == "clusters"
+    other[:-1].to_csv(place / "other" / "labels.csv", index=False)
+    status, _, err = run("report", digits, "--colour", place / "other", "--map", "pca", "--formats", "svg")
+    assert status == 2 and "is a run on 199 rows of digits" in err
 
 
 def test_texts(place):
@@ -191,11 +208,21 @@ def test_sequences(place):
         where = place / "steps" / f"{FILE} {i % 2}"
         where.mkdir(parents=True, exist_ok=True)
         np.save(where / f"{i:02d}.npy", np.sin(time)[:, None] * [1, 3 if i % 2 else 1])
-    out = trained(place, "sequences", "ae+kmeans", "--data", "steps")
+    out = trained(place, "sequences", "desom", "--height", 2, "--width", 3, "--refinement.steps", 3, "--data", "steps")
     page = report(out, "--map", "pca")
+    assert "The same 40 rows in the same colours" in page.text
     for words in ("Mean of channel 1", "variation of channel 1", f"{FILE} 0/02.npy", "the scaled input"):
         assert words in page.text
-    assert {"mean_curves", "cluster_0", "cluster_1", "reconstruction"} <= {p.stem for p in (out / "figures").iterdir()}
+    expected = {"mean_curves", "cluster_0", "cluster_1", "reconstruction", "refined_pca", "units", "prototypes"}
+    assert expected <= {path.stem for path in (out / "figures").iterdir()}
+    found = gather(out)
+    (network,) = (place / "cache" / "pretrained").iterdir()
+    arrays, _ = read_arrays(network)
+    codes = found.model.fit_.scaling.apply(found.x(np.arange(40))).astype(float)
+    for layer, act in (("params/encoder_0", lambda z: np.maximum(z, 0)), ("params/encoder_1", lambda z: z)):
+        codes = act(codes @ arrays[f"{layer}/kernel"].astype(float) + arrays[f"{layer}/bias"])
+    np.testing.assert_allclose(np.load(out / "embedding_pretrained.npy"), codes, atol=1e-4)
+    assert not np.allclose(codes, found.codes, atol=1e-3)
 
 
 def test_arrays_noise_and_a_method_on_the_input(place):

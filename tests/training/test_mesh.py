@@ -1,0 +1,116 @@
+"""Many devices and many processes give what one device gives. Each case is a process of its own: devices are forced."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+SETTINGS = ["--data", "digits", "--limit", "300", "--epochs", "2", "--steps", "20", "--refresh-every", "10", "--hidden",
+            "16", "--batch-size", "64", "--seeds", "2", "--tolerance", "0", "--no-cache", "--stream-above", "2"]
+
+
+def started(devices, *args):
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles sooner
+                                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+                                "DEC_CHECKPOINT_SECONDS": "1"}
+    return subprocess.Popen([sys.executable, "-m", "dec", *map(str, args)], env=environment, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def trained(folder, devices=1, *options, method="dec"):
+    process = started(devices, "train", method, *SETTINGS, "--out", folder, *options)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return losses(folder)
+
+
+def losses(folder):
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return {(line["phase"], line["seed"], line["period"]): line["loss"] for line in lines}
+
+
+def same(found, expected):
+    assert found.keys() == expected.keys() and len(found) == 8
+    np.testing.assert_allclose(list(found.values()), [expected[at] for at in found], rtol=1e-5)
+
+
+def port():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """The run on one device."""
+    folder = tmp_path_factory.mktemp("one") / "run"
+    return trained(folder), folder
+
+
+def test_four_devices_give_the_losses_of_one(tmp_path, one):
+    expected, folder = one
+    same(trained(tmp_path / "run", 4, "--mesh", "seeds=2,data=2"), expected)
+    ours, theirs = (np.loadtxt(run / "labels.csv", delimiter=",", skiprows=1, usecols=1)
+                    for run in (tmp_path / "run", folder))
+    assert (ours == theirs).mean() > 0.99
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path, one):
+    at = ["--coordinator", f"localhost:{port()}", "--num-processes", 2, "--mesh", "data=2"]
+    both = [started(1, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *at, "--process-id", i) for i in (1, 0)]
+    other, first = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], first[1] + other[1]
+    same(losses(tmp_path / "run"), one[0])
+    assert "| dec " not in other[0] and "| dec " in first[0]  # the first one speaks and writes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["kmeans", "ae+gmm", "idec", "dcn", "vade", "desom"])
+def test_any_method_runs_on_a_mesh(tmp_path, method):
+    alone = trained(tmp_path / "alone", method=method)
+    found = trained(tmp_path / "run", 4, "--mesh", "seeds=2,data=2", method=method)
+    np.testing.assert_allclose([found[at] for at in alone], list(alone.values()), rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_lost_process_ends_the_job_within_a_minute_and_it_goes_on_with_another_number(tmp_path):
+    folder, at = tmp_path / "run", ["--coordinator", f"localhost:{port()}", "--num-processes", 2]
+    long = ["200000" if word == "20" else word for word in SETTINGS]
+    both = [started(1, "train", "dec", *long, "--out", folder, *at, "--process-id", i) for i in (0, 1)]
+    wait_for(lambda: ("cluster", 0, 50) in losses(folder) and list(folder.glob("checkpoints/*.npz")))
+    both[1].kill()
+    _, err = both[0].communicate(timeout=60)
+    assert both[0].returncode != 0 and "--resume" in err
+    before = max(losses(folder))
+    process = started(2, "train", "--resume", folder, "--mesh", "data=2")
+    wait_for(lambda: max(losses(folder)) > before)
+    process.kill()
+
+
+def wait_for(there, seconds=120):
+    """Until `there()` is true and finds the files it looks at."""
+    for _ in range(5 * seconds):
+        time.sleep(0.2)
+        with contextlib.suppress(FileNotFoundError):
+            if there():
+                return
+    pytest.fail("nothing came")
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--mesh", "data=3"], "--mesh seeds=1,data=3 takes 3 devices, but there are 2"),
+    (["--mesh", "rows=2"], "'rows=2' is not like seeds=2,data=4"),
+    (["--mesh", "seeds=2", "--seeds", "3"], "n_init=3 must be a multiple of the mesh's seeds=2"),
+    (["--mesh", "data=2", "--batch-size", "33"], "batch_size=33 must be a multiple of the mesh's data=2"),
+    (["--process-id", "1"], "need --coordinator HOST:PORT"),
+])
+def test_bad_meshes(tmp_path, words, message):
+    process = started(2, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *words)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2 and message in err
