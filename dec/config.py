@@ -196,6 +196,9 @@ class Model(Config):
         if self.network.output == "mixed" and self.scaling != "none":
             raise ValueError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
                              "likelihoods are of the values as they are")
+        if self.network.output in ("sigmoid", "mixed") and (self.augmentation.noise or self.augmentation.amplitude):
+            raise ValueError("augmentation.noise and .amplitude make values without a likelihood by network.output="
+                             f"{self.network.output!r}; take shift, rotation, cutout or mask, or another output")
         layerwise = self.network.layers == "dense" and self.network.output != "mixed" and not self.network.embed_above
         if self.pretraining.layerwise_epochs and not layerwise:
             raise ValueError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "

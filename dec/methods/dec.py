@@ -35,6 +35,9 @@ def dec(
     if alpha <= 0:
         raise ValueError(f"alpha={alpha} must be above 0")
 
+    if target not in ("dataset", "batch"):
+        raise ValueError(f"target={target!r} must be dataset or batch")
+
     def init(key, net, view, k):
         return Head(params=kmeans(key, view.encode(net), view.weight, k).centers)
 

@@ -39,7 +39,7 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
         if eps is not None:
             radii = [eps]
         elif count < len(codes):
-            far = NearestNeighbors(n_neighbors=count).fit(codes).kneighbors()[0][:, -1]
+            far = NearestNeighbors(n_neighbors=count).fit(codes).kneighbors(codes)[0][:, -1]  # itself among them
             radii = np.unique(np.maximum(np.quantile(far, DECILES), 1e-12))
         else:
             radii = [1.0]

@@ -43,11 +43,11 @@ def desom(gamma: float = 1e-3, height: int = 8, width: int = 8, t_max: float = 1
 
     def loss(net, head, batch, clock):
         codes = net.encode(batch.x)
-        squared = squared_distances(codes, head.params)
+        unit = jnp.argmin(squared_distances(net.encode(batch.clean), head.params), axis=-1)
         near = neighbourhood(distances, temperature(clock.fraction, t_max, t_min))
         return {
             "reconstruction": net.reconstruction(batch.x, codes),
-            "map": gamma * jnp.sum(near[jnp.argmin(squared, axis=-1)] * squared, axis=-1),
+            "map": gamma * jnp.sum(near[unit] * squared_distances(codes, head.params), axis=-1),
         }
 
     def refresh(head, codes, weight):

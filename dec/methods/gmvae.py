@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from dec.config import Optimizer
 from dec.methods.base import Head, Method
 from dec.methods.vade import narrow, start
+from dec.shallow.kmeans import dot
 from dec.shallow.mixture import Mixture, divergence
 
 
@@ -58,7 +59,7 @@ def gmvae(kl_weight: float = 1.0) -> Method:
         ))
 
     def assign(head, codes):
-        return jax.nn.log_softmax(codes @ head.params.cluster + head.params.cluster_bias)
+        return jax.nn.log_softmax(dot(codes, head.params.cluster) + head.params.cluster_bias)
 
     def loss(net, head, batch, clock):
         own, h = head.params, net.encode(batch.x)

@@ -116,7 +116,8 @@ def nearest(known: Known, codes: Float[Array, "n d"]) -> Float[Array, "n k"]:
     """The log assignments of each code's nearest row; `OUT` where none is near. At most `TABLE` distances at a time."""
     center = known.joined @ known.rows / jnp.maximum(known.joined.sum(), 1)  # far from 0, distances lose their digits
     codes = codes - center
-    rows = chunks(known.rows - center, known.joined, max(TABLE // len(codes), 1))
+    joined = jnp.where(known.joined[:, None], known.rows - center, 0)
+    rows = chunks(joined, known.joined, max(TABLE // len(codes), 1))
 
     def closer(best, chunk):
         least, at, first = best

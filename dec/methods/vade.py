@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from dec.config import Optimizer
 from dec.methods.base import Head, Method, View
 from dec.methods.gmm import gmm
-from dec.shallow.mixture import Mixture, divergence
+from dec.shallow.mixture import LEAST_LOG_VARIANCE, Mixture, divergence
 
 
 def vade(kl_weight: float = 1.0) -> Method:
@@ -28,7 +28,8 @@ def vade(kl_weight: float = 1.0) -> Method:
 
     def init(key, net, view, k):
         mixture = start(key, net, view, k)
-        return Head(mixture, state=narrow(mixture))
+        trained = net is not None and net.module.config.variational  # then its posterior has variances of its own
+        return Head(mixture, state=jnp.zeros(mixture.mean.shape[1]) if trained else narrow(mixture))
 
     def assign(head, codes):
         return jax.nn.log_softmax(head.params.log_joint(codes))  # eq. 16 at the posterior's mean
@@ -55,7 +56,8 @@ def vade(kl_weight: float = 1.0) -> Method:
 def start(key, net, view: View, k: int) -> Mixture:
     """The mixture that `gmm` fits to the codes."""
     log_weight, mean, precision = gmm("diag").init(key, net, view, k).state  # its inverse standard deviations
-    return Mixture(log_weight, mean, -2 * jnp.log(precision))
+    log_variance = jnp.maximum(-2 * jnp.log(precision), LEAST_LOG_VARIANCE + 1)  # below it there is no gradient
+    return Mixture(log_weight, mean, log_variance)
 
 
 def narrow(mixture: Mixture) -> Float[Array, " c"]:

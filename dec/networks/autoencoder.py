@@ -87,10 +87,8 @@ class Autoencoder(nn.Module):
 
     def encode(self, x: Float[Array, "b d"], rate: float = 0.0, depth: int | None = None) -> Float[Array, "b c"]:
         """Codes, or the activations of the first `depth` layers; `rate` of each layer's input is dropped."""
-        if depth != 0:
-            x = self._embedded(x)
-        for layer, act in list(zip(self.encoder, self.encoder_activations))[:depth]:
-            x = act(layer(self._dropped(x, rate)))
+        for i, (layer, act) in enumerate(list(zip(self.encoder, self.encoder_activations))[:depth]):
+            x = act(layer(self._dropped(x, rate) if i else self._embedded(x, rate)))
         return x.astype(jnp.float32)
 
     def posterior(self, x: Float[Array, "b d"], rate: float = 0.0) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
@@ -111,19 +109,23 @@ class Autoencoder(nn.Module):
         code = self.encoder_activations[depth](self.encoder[depth](self._dropped(h, rate)))
         return self.decoder_activations[mirror](self.decoder[mirror](self._dropped(code, rate))).astype(jnp.float32)
 
-    def _embedded(self, x: Float[Array, "b d"]) -> Float[Array, "b e"]:
-        """The first layer's input: counts as logarithms, wide categories by their embeddings, a mask as a channel."""
+    def _embedded(self, x: Float[Array, "b d"], rate: float) -> Float[Array, "b e"]:
+        """The first layer's input: counts as logarithms, wide categories by their embeddings, a mask as a channel.
+
+        `rate` of it is dropped, but nothing of a mask.
+        """
         if self.config.output == "mixed":
             x = likelihood.encoder_input(self.blocks, x)
         if self.config.layers != "dense":
             shape, masked = layers.row_shape(self.config, self.features)
             values, mask = jnp.split(x, [math.prod(shape)], axis=1)
-            return jnp.dstack([values.reshape(-1, *shape), mask]).reshape(len(x), -1) if masked else x
+            values, mask = self._dropped(values, rate), mask > 0  # whatever the scaling
+            return jnp.dstack([values.reshape(-1, *shape), mask]).reshape(len(x), -1) if masked else values
         if not self.embeddings:
-            return x
+            return self._dropped(x, rate)
         parts = [self.embeddings[str(start)](x[:, start:stop]) if str(start) in self.embeddings else x[:, start:stop]
                  for _, start, stop, _ in self.blocks]
-        return jnp.concatenate(parts, axis=1)
+        return self._dropped(jnp.concatenate(parts, axis=1), rate)
 
     def loss(self, x: Float[Array, "b d"], out: Float[Array, "b d"]) -> Float[Array, " b"]:
         """Each row's reconstruction loss given the decoder's linear output."""
@@ -145,8 +147,11 @@ class Autoencoder(nn.Module):
         return out
 
     def values(self) -> int:
-        """How many values of a row `loss` is the mean of: its features, the columns of a table."""
-        return likelihood.columns(self.blocks) if self.config.output == "mixed" else self.features
+        """How many values of a row `loss` is the mean of: its features without a mask, the columns of a table."""
+        if self.config.output == "mixed":
+            return likelihood.columns(self.blocks)
+        masks = [(stop - start) // (channels + 1) for kind, start, stop, channels in self.blocks if kind == "sequence"]
+        return self.features - sum(masks)
 
     def _dropped(self, h: Array, rate: float) -> Array:
         if rate == 0:

@@ -56,7 +56,7 @@ def weights(blocks: list, x: Float[Array, "b d"], zero_weight: float) -> Float[A
         if kind == "sequence":
             weight = jnp.ones_like(x) if weight is None else weight
             steps = (stop - start) // (channels + 1)
-            there = x[:, stop - steps : stop]
+            there = (x[:, stop - steps : stop] > 0).astype(x.dtype)  # whatever the scaling
             weight = weight.at[:, start:stop].multiply(
                 jnp.concatenate([jnp.repeat(there, channels, axis=1), jnp.zeros_like(there)], axis=1))
     return weight

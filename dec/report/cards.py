@@ -11,7 +11,7 @@ from dec.report.clusters import describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
 from dec.report.measures import Measured
 from dec.report.page import Block, Page, items, pixels, table
-from dec.report.style import colour
+from dec.report.style import colour, short
 
 MOST_CARDS = 40  # of more clusters, the largest ones have a card
 SHOWN = 10  # members in a row
@@ -147,16 +147,11 @@ def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None
         return [pixels(pictures.strip(images, len(at)), width, caption)]
     names = [run.names[i] for i in at]
     if run.kind == "text":
-        return [items(caption, [f"{name}: {_cut(run.texts[i])}" for name, i in zip(names, at)])]
+        return [items(caption, [f"{name}: {short(run.texts[i], 280)}" for name, i in zip(names, at)])]
     if run.kind == "table":
         chosen = (columns or [name for name, kind in run.prepared.features.kinds_.items() if kind != "drop"])[:6]
         values = run.frame.iloc[at][chosen]
-        rows = [[name, *(None if pd.isna(v) else _cut(str(v), 60) for v in row)]
+        rows = [[name, *(None if pd.isna(v) else short(v, 60) for v in row)]
                 for name, row in zip(names, values.itertuples(index=False))]
         return [table(["row", *chosen], rows, caption)]
     return [Block("text", text=f"{caption}: {', '.join(names)}.")]
-
-
-def _cut(text: str, most: int = 280) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[:most - 1] + "…"

@@ -188,7 +188,7 @@ def made_up(run: Material, page: Page) -> list[Block]:
     lines, names = [], [run.measured.columns[f] for f in chosen]
     for cluster in there:
         frame = run.prepared.features.inverse_transform(run.model.sample(3, cluster))[names]
-        lines += [[cluster_name(cluster), *(v if isinstance(v, float) else str(v) for v in row)]
+        lines += [[cluster_name(cluster), *(v if isinstance(v, float) else short(v, 60) for v in row)]
                   for row in frame.itertuples(index=False)]
     return [table(["cluster", *names], lines, "Rows that the model makes up, three of each cluster.")]
 

@@ -121,7 +121,7 @@ def criteria(codes: list[Float[np.ndarray, "n d"]], ks: list[int], seeds: int, r
 
     def measure(k: int) -> dict[str, float]:
         fit = means(k, x, STARTS)
-        reference = np.log([means(k, u).inertia_ for u in uniform])
+        reference = np.log([means(k, u, STARTS).inertia_ for u in uniform])
         row = {
             "k": k,
             "inertia": fit.inertia_,

@@ -55,7 +55,9 @@ class Augment(NamedTuple):
         if options.amplitude:
             values *= 1 + options.amplitude * jax.random.normal(keys[2], (len(x), 1))
         if options.noise:
-            values += options.noise * jax.random.normal(keys[3], values.shape)
+            noise = options.noise * jax.random.normal(keys[3], values.shape)
+            steps = jnp.repeat(there > 0, size // there.shape[1], axis=1) if there.shape[1] else True
+            values += jnp.where(steps, noise, 0)
         if options.mask:
             values = jnp.where(jax.random.bernoulli(keys[4], options.mask, values.shape), 0, values)
         return jnp.concatenate([values, there], axis=1)

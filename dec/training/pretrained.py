@@ -29,7 +29,7 @@ from dec.training.rows import reading, window_rows
 from dec.training.session import Session
 
 ARRAYS = "arrays.npz"  # of a saved model
-PRETRAINING = 1  # raise it when a change of the code changes the weights, so that older caches are not used
+PRETRAINING = 2  # raise it when a change of the code changes the weights, so that older caches are not used
 
 
 def networks(

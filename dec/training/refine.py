@@ -99,7 +99,7 @@ class Refine:
         (tx, rate), every = self._optimizer(), self.refresh_every
         if self.method.between:
             state = self._between(data, key, state, index)
-        labels, rows, stats = self._refresh(data, state)
+        labels, rows, (stats, entropy) = self._refresh(data, state)
         change = jnp.mean(labels != state.memory)
         to_the_end = self.method.between is not None or self.method.anneals
         converged = (index > 0) & (change < self.config.tolerance) & (not to_the_end)
@@ -146,6 +146,7 @@ class Refine:
             "occupied": jnp.sum(sizes > 0),
             "smallest": sizes.min(),
             "largest": sizes.max(),
+            "entropy": entropy / self.rows,
             "learning_rate": rate(first),
         }
         head = Head(trained.params, of_head)
@@ -186,11 +187,11 @@ class Refine:
     def _assigned(
         self, state: State, x: Float[Array, "c d"], weight: Float[Array, " c"]
     ) -> tuple[Int[Array, " c"], PyTree, PyTree]:
-        """Labels of some rows, and what a refresh says of each and sums over them."""
+        """Labels of some rows, what a refresh says of each; what it sums over them, and their entropy in nats."""
         codes = self._codes(state.net, x)
-        labels = labels_of(self.method.assign(state.head, codes))
+        log_q = self.method.assign(state.head, codes)
         rows, stats = self.method.refresh(state.head, codes, weight) if self.method.refresh else ((), ())
-        return labels, rows, stats
+        return labels_of(log_q), rows, (stats, -weight @ jnp.sum(jnp.exp(log_q) * log_q, axis=1))
 
     def _refresh(self, data: Data, state: State) -> tuple[Int[Array, " n"], PyTree, PyTree]:
         """Labels of all rows, what the refresh says of each where that is kept, and its sums over them."""

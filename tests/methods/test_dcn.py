@@ -8,7 +8,8 @@ from sklearn.cluster import KMeans
 
 import dec
 from dec.methods import make
-from dec.methods.base import Batch, Head, View
+from dec.methods.base import Batch, Clock, Head, View
+from dec.methods.som import Units
 
 
 class Halved:
@@ -126,3 +127,15 @@ def test_counts_of_a_whole_run(blobs, tiny, tmp_path):
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
         make("dcn", options)
+
+
+def test_targets_are_the_centers_of_the_rows_as_they_are():
+    """A row at 4 whose view lies at 6: it is drawn to 0, the nearer center of the row itself, from 6."""
+    centers = jnp.array([[0.0], [10.0]])
+    batch = Batch(jnp.array([[6.0]]), jnp.array([[4.0]]), (), (), jnp.ones(1), jax.random.key(0))
+    found = make("dcn", {"lam": 2.0}).loss(Halved(), head(centers, [100, 100]), batch, None)["clustering"]
+    np.testing.assert_allclose(found, [36.0])
+    desom = make("desom", {"height": 1, "width": 2, "gamma": 1.0, "t_max": 0.2})
+    units = Head(centers, Units(jnp.ones(2), jnp.arange(2)))
+    found = desom.loss(Halved(), units, batch, Clock(0, 0.0, jnp.float32(0)))["map"]
+    np.testing.assert_allclose(found, [36.0], rtol=1e-5)

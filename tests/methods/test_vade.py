@@ -56,19 +56,25 @@ def test_gmvae_is_the_bound_by_sampling():
     """Over y by summation and over z by sampling: -E[log p(z | y) p(y) - log q(z | x, y) q(y | x)]."""
     net, method = a_net(), make("gmvae")
     view = View(lambda net: 2 * jax.random.normal(jax.random.key(5), (80, C)), jnp.ones(80))
-    own = method.init(jax.random.key(6), net, view, K).params
+    own, rng = method.init(jax.random.key(6), net, view, K).params, np.random.default_rng(7)
+    own = own._replace(**{name: jnp.asarray(rng.normal(scale=0.3, size=leaf.shape), jnp.float32)
+                          for name, leaf in own._asdict().items() if name != "prior"})
     terms = method.loss(net, Head(own), BATCH, None)
     h = np.asarray(net.encode(X), np.float64)
     log_q = np.asarray(method.assign(Head(own), net.encode(X)), np.float64)
     prior = [np.asarray(a, np.float64) for a in own.prior]
-    log_pi, total = prior[0] - np.log(np.exp(prior[0]).sum()), 0
+    log_pi, total, error = prior[0] - np.log(np.exp(prior[0]).sum()), 0, 0
     for y in range(K):
         mean = h @ np.asarray(own.code) + np.asarray(own.code_bias[y])
         log_variance = h @ np.asarray(own.log_variance) + np.asarray(own.log_variance_bias[y])
         z = mean + np.exp(log_variance / 2) * np.random.default_rng(y).normal(size=(100_000, N, C))
         inside = log_normal(z, mean, log_variance) - log_normal(z, prior[1][y], prior[2][y])
         total += np.exp(log_q[:, y]) * (inside.mean(0) + log_q[:, y] - log_pi[y])
+        noise = jax.random.normal(jax.random.fold_in(BATCH.key, y), mean.shape)
+        drawn = jnp.asarray(mean + np.exp(log_variance / 2) * noise, jnp.float32)
+        error += np.exp(log_q[:, y]) * np.asarray(net.reconstruction(X, drawn))
     np.testing.assert_allclose(np.asarray(terms["divergence"]) * D, total, rtol=0.01, atol=0.02)
+    np.testing.assert_allclose(terms["reconstruction"], error, rtol=1e-4)
 
 
 def test_gmvae_starts_with_the_posterior_of_the_mixture():

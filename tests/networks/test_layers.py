@@ -62,6 +62,25 @@ def test_what_lies_behind_the_last_step_counts_for_nothing(name):
         np.testing.assert_allclose(net.encode(longer)[1], net.encode(x)[1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["recurrent, masked", "over time, masked"])
+def test_a_mask_is_neither_scaled_nor_dropped(name):
+    """A scaled row keeps its length and its loss; of a row without values, dropout leaves nothing to drop."""
+    network, features = NETWORKS[name]
+    net, x = drawn(network, features), rows(features)
+    scaled = x.at[:, 22:].multiply(0.007)
+    np.testing.assert_array_equal(net.encode(scaled), net.encode(x))
+    if "recurrent" in name:
+        assert np.abs(net.encode(x.at[:, 22:].set(0)) - net.encode(x)).max() > 0.01  # the mask says something
+    out = net.decode(net.encode(x))
+    np.testing.assert_allclose(net.module.apply(net.params, scaled, out, method="loss"),
+                               net.module.apply(net.params, x, out, method="loss"), rtol=1e-5)
+    empty = x.at[:, :22].set(0)
+    lost = [net.module.apply(net.params, empty, rate, 1, method="encode", rngs={"dropout": jax.random.key(0)})
+            for rate in (0.0, 0.9)]
+    np.testing.assert_array_equal(*lost)
+    assert net.module.apply(net.params, method="values") == 22
+
+
 def test_a_convolution_by_hand():
     """Stride 2 over [1, 2, 3, 4] with a kernel of 3 ones: one zero behind, so 1+2+3 and 3+4+0; and its transpose."""
     params = {"params": {"kernel": jnp.ones((3, 1, 1)), "bias": jnp.array([0.5])}}

@@ -1,6 +1,7 @@
 """Reports of small real runs of every kind: what is told, that it is sound HTML, and that text stays text."""
 
 import base64
+import dataclasses
 import html.parser
 import json
 import re
@@ -12,7 +13,7 @@ import pytest
 from command_line import run
 
 from dec.data import load
-from dec.report import maps, material, space
+from dec.report import maps, material, methods, space
 from dec.report.comparison import latex, scores_frame
 from dec.report.material import gather
 from dec.report.run import cautions, seeds, sentence
@@ -174,6 +175,14 @@ def test_tables(place, monkeypatch):
     linked = {source for source in page.sources if source.endswith(".gif")}
     assert {"figures/codes_3d_cluster.gif", "figures/codes_3d_price_x_.gif"} < linked and len(linked) == 4
     assert all((out / source).is_file() for source in linked)
+    found = gather(out)
+    found.run = dataclasses.replace(found.run, method="som", options={"height": 2, "width": 3})
+    blocks = methods.units(found, methods.Page(out, ["svg"]), found.codes[:6], np.arange(6) % 2)
+    assert len(blocks) == 2 and (out / "figures/units.svg").is_file() and (out / "figures/planes.svg").is_file()
+    found.model.sample = lambda n, cluster: found.x(found.members[cluster].nearest[:n])
+    (made,) = methods.made_up(found, None)
+    assert [row[0] for row in made.rows] == ["0"] * 3 + ["1"] * 3 and EVIL in made.header
+    assert {row[made.header.index(EVIL)] for row in made.rows} == {"plain", EVIL}
     status, _, err = run("report", out, "--colour", "prise")
     assert status == 2 and "column to colour by" in err and "price" in err
 

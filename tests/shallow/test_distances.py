@@ -19,6 +19,13 @@ def test_both_forms_agree_with_float64(k, d):
     np.testing.assert_allclose(squared_distances(jnp.asarray(x), jnp.asarray(c)), exact, rtol=1e-5)
 
 
+def test_far_from_the_origin_nothing_is_lost():
+    x = np.random.default_rng(0).normal(size=(60, 10)).astype(np.float32)
+    far = jnp.asarray(x + np.float32(2**12))
+    exact = ((np.asarray(far, np.float64)[:, None] - np.asarray(far, np.float64)) ** 2).sum(-1)
+    np.testing.assert_allclose(squared_distances(far, far), exact, atol=1e-4)
+
+
 def test_the_expanded_form_is_never_negative():
     x = 1e3 + jax.random.normal(jax.random.key(0), (50, 64))
     assert x.size > SMALL

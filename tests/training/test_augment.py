@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dec
-from dec.config import Augmentation, Model, Network
+from dec.config import Augmentation, Model, Network, Optimizer, Pretraining
 from dec.training.augment import Augment, _warped
 
 KEY = jax.random.key(0)
@@ -77,20 +77,31 @@ def test_images_need_a_shape():
 
 @pytest.mark.usefixtures("quick_compilation")
 def test_targets_come_from_the_rows_as_they_are(blobs, tiny):
-    """DEC's targets at the first refresh are the same with and without other views; its losses are not."""
+    """Of networks that do not move, what a refresh says is the same with and without other views; losses are not."""
     from dec.methods import make
 
-    seen = []
-
     def loss(net, head, batch, clock):
-        seen.append(batch)
-        changed = jnp.abs(batch.x - batch.clean).max()
-        return {"views": 0 * net.encode(batch.x).sum(-1) + 0 * head.params.sum(), "changed": changed}
+        return {"still": 0 * net.encode(batch.x).sum(-1) + 0 * head.params.sum(),
+                "changed": jnp.abs(batch.x - batch.clean).max(),
+                "targets": jnp.sum(batch.rows**2, axis=1) + jnp.sum(batch.stats**2)}
 
-    method = make("dec")._replace(loss=loss)
-    views = dec.DeepClustering(4, method=method, augmentation=Augmentation(noise=0.3), **tiny).fit(blobs[0])
-    plain = dec.DeepClustering(4, method=method, **tiny).fit(blobs[0])
+    method, still = make("dec")._replace(loss=loss), {"pretraining": Pretraining(1, optimizer=Optimizer("sgd", 1e-12))}
+    views = dec.DeepClustering(4, method=method, augmentation=Augmentation(noise=0.3), **tiny | still).fit(blobs[0])
+    plain = dec.DeepClustering(4, method=method, **tiny | still).fit(blobs[0])
     first = [model.history_.query("phase == 'cluster'").iloc[0] for model in (views, plain)]
     assert first[0]["changed"] > 0.5 and first[1]["changed"] == 0
+    np.testing.assert_allclose(first[0]["targets"], first[1]["targets"], rtol=1e-6)
     losses = [model.history_.query("phase == 'pretrain'")["loss"].iloc[-1] for model in (views, plain)]
-    assert losses[0] > 1.1 * losses[1]
+    assert losses[0] > 1.02 * losses[1]
+
+
+@pytest.mark.parametrize("output", ["sigmoid", "mixed"])
+def test_values_without_a_likelihood_are_refused(output):
+    with pytest.raises(ValueError, match=f"augmentation.noise and .amplitude .* network.output='{output}'"):
+        Model(scaling="none", network=Network(output=output), augmentation=Augmentation(noise=0.1))
+
+
+def test_noise_leaves_steps_that_are_not_there():
+    row = jnp.array([[1.0, 1, 1, 1, 0, 0, 1, 1, 0]])  # three steps of two channels, of which two are there
+    seen = np.asarray(Augment(Augmentation(noise=0.5), (3, 2))(row, KEY))[0]
+    assert (seen[:4] != 1).all() and (seen[4:] == [0, 0, 1, 1, 0]).all()
