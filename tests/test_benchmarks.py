@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-TINY = {"streamed": "--rows 3000 --resident 1000 --steps 2 --sweep-rows 1000 --repeats 1", "engine": "--quick"}
+TINY = {"streamed": "--rows 3000 --resident 1000 --steps 2 --sweep-rows 1000 --repeats 1"} | dict.fromkeys(
+    ("engine", "kmeans", "cold_start", "scaling_rows", "scaling_devices", "throughput", "quality"), "--quick")
+
+
+def ran(script, *words):
+    return subprocess.run([sys.executable, FOLDER / f"{script}.py", *words], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in FOLDER.glob("[a-z]*.py") if path.stem != "common"))
 def test_help_says_the_question(script):
-    done = subprocess.run([sys.executable, FOLDER / f"{script}.py", "--help"], capture_output=True, text=True)
+    done = ran(script, "--help")
     assert done.returncode == 0 and "?" in done.stdout and "--quick" in done.stdout and "--out" in done.stdout
 
 
@@ -23,7 +28,28 @@ def test_help_says_the_question(script):
 def test_it_runs(script, tmp_path):
     if script == "engine" and "DEC_DATA" not in os.environ:
         pytest.skip("engine needs mnist under DEC_DATA")
-    words = [sys.executable, FOLDER / f"{script}.py", *TINY[script].split(), "--out", tmp_path / "found.json"]
-    done = subprocess.run(words, capture_output=True, text=True)
+    done = ran(script, *TINY[script].split(), "--out", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     assert "question" in json.loads((tmp_path / "found.json").read_text()) and "|" in done.stdout
+
+
+@pytest.mark.slow
+def test_quality_skips_what_is_done_and_mixes_nothing(tmp_path):
+    words = "--methods", "kmeans", "nonsense", "--limit", "300", "--data", "digits", "--seeds", "2"
+    words += "--folder", tmp_path / "runs", "--out", tmp_path / "found.json"
+    for _ in range(2):
+        done = ran("quality", *words)
+        assert done.returncode == 0, done.stderr
+        metrics, = (tmp_path / "runs").rglob("metrics.json")
+        marked = json.loads(metrics.read_text())
+        marked["seeds"][0]["acc"] = 0.125  # as no run would have it: the second time it comes from the folder
+        metrics.write_text(json.dumps(marked))
+    row, refused = json.loads((tmp_path / "found.json").read_text())["result"]
+    assert row["acc"]["min"] == 12.5 and "nonsense" in refused["refused"]
+    made, = (tmp_path / "runs").rglob("made_from.json")
+    for part in ("code", "data"):
+        made.write_text(json.dumps(json.loads(made.read_text()) | {part: "another"}))
+        done = ran("quality", *words)
+        assert done.returncode and f"other {part}" in done.stderr
+        done = ran("quality", *words, "--redo")
+        assert done.returncode == 0 and "12.5" not in done.stdout

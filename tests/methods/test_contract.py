@@ -159,3 +159,33 @@ def test_trains_end_to_end(name, net, x, blobs, tiny):
                                  else set()) and np.isfinite(list(measured.values())).all()
         trained = model.history_[model.history_["phase"] == "cluster"] if len(model.history_) else model.history_
         assert (len(trained) > 0) == (method.loss is not None)
+
+
+@pytest.mark.slow
+def test_alone_streamed_saved_and_in_bfloat16(name, net, x, blobs, tiny, tmp_path):
+    def fitted(**settings):
+        return dec.DeepClustering(4, method=name, method_options=OPTIONS.get(name), **tiny | settings).fit(blobs[0])
+
+    both = fitted(n_init=2, random_state=3)
+    np.testing.assert_array_equal(fitted(random_state=both.fit_seed_).labels_, both.labels_)
+    np.testing.assert_array_equal(fitted(n_init=2, random_state=3, stream_above=0).labels_, both.labels_)
+    both.save(tmp_path / "model")
+    again = dec.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(blobs[0]), both.labels_)
+    rough = fitted(dtype="bfloat16")
+    assert (rough.runs_["status"] == "ok").all() and np.isfinite(rough.codes_).all()
+    np.testing.assert_array_equal(rough.predict(blobs[0]), rough.labels_)
+
+
+def test_gradients_are_finite_far_away(name, net, x):
+    """At rows a thousand times as large, where densities and kernels underflow."""
+    method, _, head = started(name)
+    if method.loss is None:
+        return
+    batch = batch_of(method, head, net.encode(1e3 * x), 1e3 * x)
+
+    def total(net, params):
+        return sum(term.mean() for term in method.loss(net, Head(params, head.state), batch, CLOCK).values())
+
+    gradient = jax.grad(total, argnums=(0, 1))(net, head.params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
