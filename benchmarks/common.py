@@ -1,10 +1,11 @@
-"""What the benchmark scripts share: thread limits, blocking timers, spreads, and the JSON they write.
+"""What the benchmark scripts share: options, thread limits, blocking timers, spreads, and the JSON they write.
 
 Imports jax only inside functions, so that a script can limit its threads first and answers `--help` at once.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import importlib.metadata
 import json
@@ -19,6 +20,31 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scikit-learn")
+
+
+def parser(about: str, quick: str) -> argparse.ArgumentParser:
+    """A parser with the options that every script has; `quick` says what --quick does."""
+    made = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--threads", type=int, default=os.cpu_count(), help="of the CPU, of every side (default: all)")
+    made.add_argument("--quick", action="store_true", help=quick)
+    made.add_argument("--out", type=Path, help="where to write the JSON")
+    return made
+
+
+def parse(parser: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
+    """The options, by --quick with the defaults given here; limits the threads."""
+    args = parser.parse_args()
+    if args.quick:
+        parser.set_defaults(**quick)
+        args = parser.parse_args()
+    limit_threads(args.threads)
+    return args
+
+
+def save(args: argparse.Namespace, about: str, result: Any) -> None:
+    """The question, the options (but for places on this machine) and the result as JSON where --out says."""
+    options = {name: value for name, value in vars(args).items() if name != "out" and not isinstance(value, Path)}
+    write_json(args.out, {"question": about.splitlines()[0], "options": options, "result": result})
 
 
 def limit_threads(threads: int) -> None:
@@ -81,6 +107,7 @@ def environment() -> dict[str, Any]:
         "cpu": cpu_name(),
         "cpu_count": os.cpu_count(),
         "cpu_threads_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "load": os.getloadavg()[0],
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 

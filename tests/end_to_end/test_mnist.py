@@ -11,6 +11,7 @@ from dec.cli import main
 from dec.folders import read_results
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.data,
     pytest.mark.skipif(not (Path(os.environ.get("DEC_DATA", "nowhere")) / "mnist").is_dir(),
                        reason="needs mnist under $DEC_DATA"),
@@ -47,7 +48,6 @@ def test_pixels_are_beaten(table):
     assert mean(table["dec"], "acc") > mean(table["kmeans"], "acc") + 0.015
 
 
-@pytest.mark.slow
 def test_the_script_protocol(tmp_path):
     """Preset mnist-script: published loss .2743 -> .1191, validation .1857 -> .1139 over five epochs."""
     folder = tmp_path / "run"

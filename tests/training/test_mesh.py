@@ -1,5 +1,6 @@
 """Many devices and many processes give what one device gives. Each case is a process of its own: devices are forced."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -8,8 +9,13 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
+
+from dec.cli import main
+from dec.options import mesh_axes
+from dec.training import mesh
 
 SETTINGS = ["--data", "digits", "--limit", "300", "--epochs", "2", "--steps", "20", "--refresh-every", "10", "--hidden",
             "16", "--batch-size", "64", "--seeds", "2", "--tolerance", "0", "--no-cache", "--stream-above", "2"]
@@ -103,14 +109,17 @@ def wait_for(there, seconds=120):
     pytest.fail("nothing came")
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (["--mesh", "data=3"], "--mesh seeds=1,data=3 takes 3 devices, but there are 2"),
-    (["--mesh", "rows=2"], "'rows=2' is not like seeds=2,data=4"),
-    (["--mesh", "seeds=2", "--seeds", "3"], "n_init=3 must be a multiple of the mesh's seeds=2"),
-    (["--mesh", "data=2", "--batch-size", "33"], "batch_size=33 must be a multiple of the mesh's data=2"),
-    (["--process-id", "1"], "need --coordinator HOST:PORT"),
-])
-def test_bad_meshes(tmp_path, words, message):
-    process = started(2, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *words)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 2 and message in err
+def test_bad_meshes(monkeypatch, capsys):
+    with pytest.raises(ValueError, match=f"data=999 takes 999 devices, but there are {len(jax.devices())}"):
+        mesh.start({"data": 999})
+    with pytest.raises(argparse.ArgumentTypeError, match="'rows=2' is not like seeds=2,data=4"):
+        mesh_axes("rows=2")
+    assert mesh_axes("data=4") == {"data": 4}
+    assert main(["train", "dec", "--process-id", "1"]) == 2
+    assert "need --coordinator HOST:PORT" in capsys.readouterr().err
+    monkeypatch.setattr(mesh, "size", lambda axis: 2)
+    mesh.check(4, 64)
+    with pytest.raises(ValueError, match="n_init=3 must be a multiple of the mesh's seeds=2"):
+        mesh.check(3, 64)
+    with pytest.raises(ValueError, match="batch_size=33 must be a multiple of the mesh's data=2"):
+        mesh.check(4, 33)
