@@ -10,6 +10,7 @@ import platform
 import shlex
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -187,8 +188,11 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     if hasattr(estimator, "fit_"):
         save_results(estimator, features, x, index, folder)
         if (before := checkpoints.folder / BEFORE).is_file():
-            kept = session.seeds.index(estimator.fit_seed_)
-            np.save(folder / PRETRAINED, read_arrays(before)[0]["codes"][kept])
+            try:
+                codes = read_arrays(before)[0]["codes"]
+                np.save(folder / PRETRAINED, codes[session.seeds.index(estimator.fit_seed_)])
+            except ValueError as error:
+                warnings.warn(f"{error}; a report will not show the codes before refinement", stacklevel=2)
     write_json(folder / METRICS, found)
     if session.interrupted:
         raise Interrupted

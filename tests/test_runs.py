@@ -73,7 +73,7 @@ def test_a_run_folder_holds_all_of_the_run(trained):
     names = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     model = {"model/config.json", "model/arrays.npz", "model/history.jsonl"}
     assert names == model | {"config.json", "environment.json", "history.jsonl", "metrics.json", "labels.csv",
-                             "embedding.npy"}
+                             "embedding.npy", "embedding_pretrained.npy"}
 
     run = config.from_dict(config.Run, json.loads((trained / "config.json").read_text()))
     assert (run.method, run.data, run.n_clusters, run.seeds, run.limit) == ("dec", "digits", 10, 2, 300)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import skops.io
 from sklearn.base import BaseEstimator
 
 from dec.config import Features
@@ -78,6 +77,8 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEs
 
 def pack_features(features: BaseEstimator) -> bytes:
     """A fitted transformer as the content of `FILE`."""
+    import skops.io  # here, because a run would wait for it at its start
+
     return skops.io.dumps(features, compression=zipfile.ZIP_DEFLATED)
 
 
@@ -87,6 +88,8 @@ def load_features(folder: Path) -> BaseEstimator | None:
     Raises:
       ValueError: when the file is damaged, or asks for a type that this package does not save.
     """
+    import skops.io
+
     path = folder / FILE
     if not path.is_file():
         return None

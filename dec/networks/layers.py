@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from dec import config
@@ -21,12 +21,14 @@ def patches(x: Float[Array, "b ... c"], kernel: int) -> Float[Array, "b ... p"]:
     Convolutions are products of these: XLA's own take 10 times as long to differentiate inside a loop on a CPU, and
     with other filters for each seed they are no products on a GPU.
     """
-    halves = [-(-size // 2) for size in x.shape[1:-1]]
-    around = [max(2 * (half - 1) + kernel - size, 0) for half, size in zip(halves, x.shape[1:-1])]
-    x = jnp.pad(x, [(0, 0), *((zeros // 2, zeros - zeros // 2) for zeros in around), (0, 0)])
-    starts = itertools.product(range(kernel), repeat=len(halves))
-    windows = [tuple(slice(i, i + 2 * half - 1, 2) for i, half in zip(at, halves)) for at in starts]
-    return jnp.concatenate([x[:, *window] for window in windows], axis=-1)
+    for axis in range(1, x.ndim - 1):
+        size = x.shape[axis]
+        half = -(-size // 2)
+        around = max(2 * (half - 1) + kernel - size, 0)
+        zeros = (around // 2, around - around // 2)
+        x = jnp.pad(x, [zeros if i == axis else (0, 0) for i in range(x.ndim)])
+        x = jnp.concatenate([lax.slice_in_dim(x, i, i + 2 * half - 1, 2, axis) for i in range(kernel)], axis=-1)
+    return x
 
 
 class Down(nn.Module):
@@ -73,6 +75,7 @@ def _filters(layer: Down | Up, shape: tuple[int, ...]) -> tuple[Float[Array, "..
     """A kernel and a bias, in the dtype to compute in."""
     kernel = layer.param("kernel", layer.options["kernel_init"], shape)
     bias = layer.param("bias", nn.initializers.zeros, shape[-1:])
+    kernel = kernel.transpose(*reversed(range(len(shape) - 2)), -2, -1)  # the last direction first, as in `patches`
     return kernel.astype(layer.options["dtype"]), bias.astype(layer.options["dtype"])
 
 

@@ -139,7 +139,7 @@ def _start(phase: Refine, data, keys, nets, how: str):
 
 @partial(jax.jit, static_argnames=("phase", "how"))
 def _labels(phase: Refine, data, states, how: str):
-    return over_seeds(phase.labels, how)(data, states)
+    return mesh.everywhere(over_seeds(phase.labels, how)(data, states))
 
 
 def fit(

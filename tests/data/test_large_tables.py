@@ -46,6 +46,7 @@ def fitted(frame, **options):
     return features, told, again
 
 
+@pytest.mark.slow
 def test_training_is_the_same_streamed_and_resident(tiny, monkeypatch, quick_compilation):
     """The very same labels, anomaly scores and codes, from batches of several windows."""
     monkeypatch.setattr(rows, "WINDOW_BYTES", 150 * 24)  # of 150 rows of six features

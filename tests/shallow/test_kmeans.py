@@ -55,6 +55,7 @@ def test_as_good_as_scikit_learn(x, k):
 
 @pytest.mark.data
 @pytest.mark.skipif("DEC_DATA" not in os.environ, reason="needs MNIST under $DEC_DATA")
+@pytest.mark.slow
 def test_as_good_as_scikit_learn_on_mnist():
     with gzip.open(Path(os.environ["DEC_DATA"]) / "mnist" / "t10k-images-idx3-ubyte.gz") as file:
         x = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 784)[:2500].astype(np.float32) / 255

@@ -59,21 +59,22 @@ def one(tmp_path_factory):
     return trained(folder), folder
 
 
+def test_four_devices_of_two_processes_give_the_losses_of_one(tmp_path, one):
+    at = ["--coordinator", f"localhost:{port()}", "--num-processes", 2, "--mesh", "seeds=2,data=2"]
+    both = [started(2, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *at, "--process-id", i) for i in (1, 0)]
+    other, first = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], first[1] + other[1]
+    same(losses(tmp_path / "run"), one[0])
+    assert "| dec " not in other[0] and "| dec " in first[0]  # the first one speaks and writes
+
+
+@pytest.mark.slow
 def test_four_devices_give_the_losses_of_one(tmp_path, one):
     expected, folder = one
     same(trained(tmp_path / "run", 4, "--mesh", "seeds=2,data=2"), expected)
     ours, theirs = (np.loadtxt(run / "labels.csv", delimiter=",", skiprows=1, usecols=1)
                     for run in (tmp_path / "run", folder))
     assert (ours == theirs).mean() > 0.99
-
-
-def test_two_processes_give_the_losses_of_one(tmp_path, one):
-    at = ["--coordinator", f"localhost:{port()}", "--num-processes", 2, "--mesh", "data=2"]
-    both = [started(1, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *at, "--process-id", i) for i in (1, 0)]
-    other, first = [process.communicate(timeout=300) for process in both]
-    assert [process.returncode for process in both] == [0, 0], first[1] + other[1]
-    same(losses(tmp_path / "run"), one[0])
-    assert "| dec " not in other[0] and "| dec " in first[0]  # the first one speaks and writes
 
 
 @pytest.mark.slow
