@@ -26,7 +26,7 @@ NETWORKS = {  # and the width of a row
 # A method without a loss sees only codes, which are the same from any network.
 TRAINED = [name for name in METHODS if name != "n2d" and make(name).loss]
 PAIRS = [(method, network) for method in TRAINED for network in NETWORKS]
-SOME = [("idec", "images"), ("dec", "recurrent, masked")]
+SOME = [("idec", "images"), ("dec", "over time, masked")]  # recurrent ones compile for longer
 
 
 @pytest.mark.parametrize("name, network", PAIRS)

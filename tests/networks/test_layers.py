@@ -45,7 +45,7 @@ def test_shapes_and_gradients(name):
     z = net.encode(x)
     assert z.shape == (4, 5) and net.decode(z).shape == x.shape and net.reconstruction(x, z).shape == (4,)
     np.testing.assert_allclose(net.encode(x[1:2])[0], z[1], rtol=1e-4, atol=1e-5)
-    gradient = jax.grad(lambda net: net.reconstruction(x, net.encode(x)).mean())(net)
+    gradient = jax.jit(jax.grad(lambda net: net.reconstruction(x, net.encode(x)).mean()))(net)
     assert all(np.isfinite(leaf).all() and np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
     assert sum(count for *_, count in parameter_table(net.module)) == sum(a.size for a in jax.tree.leaves(net.params))
 
