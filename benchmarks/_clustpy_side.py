@@ -1,7 +1,8 @@
-"""The ClustPy side of `versus_clustpy.py`: runs under an interpreter that has torch and ClustPy, prints JSON last.
+"""The ClustPy side of `versus_clustpy.py` and `whole_fit.py`, for an interpreter that has torch and ClustPy.
 
-It calls the public `clustpy.deep.DEC(...).fit(x)` unchanged. ClustPy loops over epochs with `tqdm.trange` and reports
-each epoch's summed loss through `set_postfix`; a recorder in its place reads the clock around every epoch.
+It calls the public `clustpy.deep.DEC(...).fit(x)` unchanged, and prints JSON last. ClustPy loops over epochs with
+`tqdm.trange` and reports each epoch's summed loss through `set_postfix`; a recorder in its place reads the clock around
+every epoch.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def stub_torchvision() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a .npy of float32 rows")
-    parser.add_argument("--save", required=True, help="a .npz to write: final codes and centers")
+    parser.add_argument("--save", required=True, help="a .npz to write: final codes, centers and labels")
     parser.add_argument("--recipe", required=True, help="JSON: layers, batch, rates, clusters, epochs, threads, seed")
     args = parser.parse_args()
     recipe = json.loads(args.recipe)
@@ -77,15 +78,18 @@ def main() -> None:
     x = np.load(args.data)
     seed = recipe["seed"]
     # Its LeakyReLU, initial weights and torch.optim.Adam are the defaults that scan_side follows.
+    start = time.perf_counter()
     network = FeedforwardAutoencoder(recipe["layers"], random_state=seed)
     model = DEC(recipe["clusters"], batch_size=recipe["batch"], neural_network=network, random_state=seed,
                 pretrain_optimizer_params={"lr": recipe["rate"]}, pretrain_epochs=recipe["epochs"],
                 clustering_optimizer_params={"lr": recipe["dec_rate"]}, clustering_epochs=recipe["dec_epochs"],
                 device="cpu").fit(x)
-    np.savez(args.save, codes=model.transform(x), centers=model.dec_cluster_centers_)
+    seconds = time.perf_counter() - start
+    np.savez(args.save, codes=model.transform(x), centers=model.dec_cluster_centers_, labels=model.labels_)
     batches = -(-len(x) // recipe["batch"])
     phases = {"pretrain": "AE training", "dec": "DEC training"}
-    result = {"compile_s": 0.0, "threads": torch.get_num_threads(), "dtype": str(torch.get_default_dtype()),
+    result = {"fit_s": seconds, "compile_s": 0.0, "threads": torch.get_num_threads(),
+              "dtype": str(torch.get_default_dtype()),
               "versions": {name: importlib.metadata.version(name) for name in ("torch", "clustpy", "numpy")}}
     for phase, name in phases.items():
         result[f"{phase}_s"] = Epochs.seconds[name]

@@ -62,7 +62,7 @@ def imbalanced(name: str, folder: Path) -> str:
 
 def planned(method: str, name: str, args, preset: config.Run) -> config.Run:
     """The run of a (data, method) pair: the preset, with the number of clusters that the data have."""
-    from dec.runs import prepare
+    from dec.prepared import prepare
 
     data = imbalanced(name, args.folder) if args.imbalanced else name
     own = preset.options if preset.method == method else {}
@@ -77,8 +77,9 @@ def planned(method: str, name: str, args, preset: config.Run) -> config.Run:
 def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
     """The metrics of a run: those in its folder, if they are of this code and data, else of doing it."""
     from dec import runs
+    from dec.prepared import prepare
 
-    identity = {"code": args.code, "data": runs.prepare(run).dataset.digest, "run": config.to_dict(run)}
+    identity = {"code": args.code, "data": prepare(run).dataset.digest, "run": config.to_dict(run)}
     made = where / "made_from.json"
     before = read_json(made) if made.is_file() else identity
     if other := [part for part in identity if before.get(part) != identity[part]]:

@@ -63,9 +63,10 @@ def mnist(rows: int) -> np.ndarray:
     return x[chosen].astype(np.float32) / 255
 
 
-def clustpy_side(python: str, x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
-    recipe = {"layers": LAYERS, "clusters": CLUSTERS, "rate": RATE, "dec_rate": DEC_RATE, "threads": threads,
-              "epochs": epochs, "dec_epochs": dec_epochs, "batch": batch, "seed": seed}
+def clustpy_side(python: str, x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int,
+                 clusters: int = CLUSTERS) -> dict:
+    recipe = {"layers": (x.shape[1], *LAYERS[1:]), "clusters": clusters, "rate": RATE, "dec_rate": DEC_RATE,
+              "threads": threads, "epochs": epochs, "dec_epochs": dec_epochs, "batch": batch, "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
         data, saved = Path(folder) / "x.npy", Path(folder) / "final.npz"
         np.save(data, x)
@@ -75,7 +76,7 @@ def clustpy_side(python: str, x: np.ndarray, threads: int, epochs: int, dec_epoc
         if done.returncode:
             sys.exit(f"The ClustPy side failed:\n{done.stderr[-2000:]}")
         with np.load(saved) as final:
-            return json.loads(done.stdout.splitlines()[-1]) | {"codes": final["codes"], "centers": final["centers"]}
+            return json.loads(done.stdout.splitlines()[-1]) | dict(final)
 
 
 def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
@@ -87,22 +88,12 @@ def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: i
     The reconstruction is averaged over features in the engine and multiplied back for the table; the loss of DEC is KL
     where the others log cross-entropy, so only the last column compares it.
     """
-    from dec import config
     from dec.methods import make
     from dec.training.fit import fit
     from dec.training.session import Session
 
-    adam = config.Optimizer(name="adam", learning_rate=RATE)
     steps = -(-len(x) // batch)
-    model = config.Model(
-        scaling="none",
-        batch_size=batch,
-        network=config.Network(hidden=LAYERS[1:-1], code_size=LAYERS[-1], activation="leaky_relu",
-                               initializer="fan_in_uniform"),
-        pretraining=config.Pretraining(epochs=epochs, optimizer=adam),
-        refinement=config.Refinement(steps=dec_epochs * steps, refresh_every=EVERY * steps, tolerance=0.0,
-                                     optimizer=config.Optimizer(name="adam", learning_rate=DEC_RATE)),
-    )
+    model = defaults(epochs, dec_epochs * steps, EVERY * steps, batch)
     ticks = [("start", 0, time.perf_counter(), time.process_time())]
 
     def tick(phase: str, done: int, total: int, record: dict) -> None:
@@ -127,6 +118,21 @@ def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: i
         fitted.log_assign(x)
         passes.append(time.perf_counter() - start)
     return result | {"refresh_s": min(passes[1:]) / EVERY}
+
+
+def defaults(epochs: int, steps: int, every: int, batch: int):
+    """ClustPy's defaults as a `dec.config.Model`."""
+    from dec import config
+
+    return config.Model(
+        scaling="none",
+        batch_size=batch,
+        network=config.Network(hidden=LAYERS[1:-1], code_size=LAYERS[-1], activation="leaky_relu",
+                               initializer="fan_in_uniform"),
+        pretraining=config.Pretraining(epochs=epochs, optimizer=config.Optimizer(name="adam", learning_rate=RATE)),
+        refinement=config.Refinement(steps=steps, refresh_every=every, tolerance=0.0,
+                                     optimizer=config.Optimizer(name="adam", learning_rate=DEC_RATE)),
+    )
 
 
 def scan_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:

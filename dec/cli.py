@@ -80,7 +80,7 @@ def overview() -> str:
 def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> Path:
     """The new folder of runs that can be done."""
     from dec.folders import slug
-    from dec.runs import check
+    from dec.prepared import check
 
     check(cells)
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
@@ -268,16 +268,19 @@ def evaluate(argv: list[str]) -> int:
     args = parser.parse(argv)
     from dec import runs
     from dec.folders import read_results
+    from dec.predict import evaluate_on
 
     if args.data:
-        print(json.dumps(runs.evaluate_on(args.run, args.data), indent=2, default=float))
+        print(json.dumps(evaluate_on(args.run, args.data), indent=2, default=float))
         return 0
     print(runs.show(read_results(args.run)))
     return 0
 
 
-def spare(args: argparse.Namespace) -> None:
-    """Refuse to replace the file of --out that is there, unless --force allows it."""
+def spare(args: argparse.Namespace, *kinds: str) -> None:
+    """Refuse an --out of none of these kinds, or, unless --force allows it, to replace the file that is there."""
+    if args.out and kinds and args.out.suffix not in kinds:
+        raise ValueError(f"--out {args.out} must end in {' or '.join(kinds)}")
     if args.out and args.out.exists() and not args.force:
         raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
 
@@ -291,9 +294,9 @@ def predict(argv: list[str]) -> int:
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     spare(args)
-    from dec import runs
+    from dec.predict import predict as predicted
 
-    table, source = runs.predict(args.run, args.data)
+    table, source = predicted(args.run, args.data)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(args.out, index=False)
     print(f"{source}\n{len(table)} rows in {args.out}: cluster, its probability, and how odd the row is (1 is usual)")
@@ -388,7 +391,7 @@ def describe(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE.svg", help="draw it too")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args)
+    spare(args, ".svg")
     base = base_run(args)
     base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
     cells = list(sweep(base, given(args)).values())

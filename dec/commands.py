@@ -31,7 +31,7 @@ def choose_k(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="a CSV to write the table to; or .png, .svg, .pdf: the figure")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args)
+    spare(args, ".csv", ".png", ".svg", ".pdf")
     options = given(args)
     without = ("n_clusters", "model.refinement.") + (
         ("model.network.", "model.pretraining.", "model.augmentation.") if args.on == "input" else ())
@@ -45,11 +45,12 @@ def choose_k(argv: list[str]) -> int:
 
     from dec.data.scaling import fit_scaling
     from dec.networks.autoencoder import build
+    from dec.prepared import prepare
     from dec.report.methods import criteria
     from dec.report.progress import Progress
     from dec.report.style import rendered
     from dec.report.table import markdown
-    from dec.runs import prepare, pretrained_cache
+    from dec.runs import pretrained_cache
     from dec.shallow.choose_k import vote
     from dec.training import pretrained
     from dec.training.checkpoint import write
@@ -70,9 +71,8 @@ def choose_k(argv: list[str]) -> int:
     table = pd.DataFrame(choice["table"], dtype=float).astype({"k": int})
     if args.out:
         kind = args.out.suffix[1:]
-        drawn = kind in ("png", "svg", "pdf")
-        content = rendered(criteria(table, vote(table)), kind) if drawn else table.to_csv(index=False).encode()
-        write(args.out, content)
+        write(args.out, table.to_csv(index=False).encode() if kind == "csv" else
+              rendered(criteria(table, vote(table)), kind))
     shown = [["–" if pd.isna(v) else f"{v:g}" if c == "k" else f"{v:.4g}" for c, v in zip(table, row)]
              for row in table.to_numpy()]
     print(f"{dataset.source}\n\n{markdown(list(table), shown)}\n\n{choice['reason']}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
-import functools
 import importlib.metadata
 import platform
 import shlex
@@ -12,20 +10,16 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 
 from dec import config, methods, metrics
-from dec.anomaly import judge
-from dec.data import Dataset, cache_dir, load
-from dec.data.features import check_options, fit_features, numbers
-from dec.data.table import TableFeatures
-from dec.data.tabular import missing_rows
+from dec.data import Dataset, cache_dir
 from dec.estimator import OWN, PARTS, DeepClustering
 from dec.folders import (
     CONFIG,
@@ -41,95 +35,14 @@ from dec.folders import (
     slug,
     write_json,
 )
-from dec.methods.base import labels_of
-from dec.networks.autoencoder import build
+from dec.predict import labels_table
+from dec.prepared import prepare, read_anew, resolved
 from dec.report.progress import Progress
 from dec.report.table import failures, results
-from dec.saved import load as load_model
 from dec.saved import save as save_model
 from dec.training.checkpoint import Checkpoints, read_arrays, write
-from dec.training.fit import BEFORE, check_sizes, check_start
-from dec.training.optimizer import transform
-from dec.training.pretrained import warm_start
+from dec.training.fit import BEFORE
 from dec.training.session import Session
-
-
-class Prepared(NamedTuple):
-    """A run whose data have been read and turned into numbers."""
-
-    run: config.Run  # with the blocks of its features, where the network needs them
-    dataset: Dataset  # as read; labels and ids belong to the rows of `x`
-    index: pd.DataFrame  # what names the rows of `x`
-    features: BaseEstimator | None  # fitted
-    x: Any  # [n, d] numbers: an array, a memory map or CSR
-    k: int | Literal["auto"]
-    pretrain_on: Any  # other rows, or None
-
-
-def check(cells: dict[str, config.Run]) -> None:
-    """Find what would stop any of the runs, before a folder is made or replaced.
-
-    Raises:
-      FileNotFoundError, ValueError: naming what is wrong.
-    """
-    _read.cache_clear()  # the files may have changed since an earlier command of this process
-    for run in cells.values():
-        run, _, _, _, x, k, _ = prepare(run)
-        check_sizes(x.shape[0], k)
-        method = methods.make(run.method, run.options)
-        module = build(run.model.network, x.shape[1], run.model.dtype)
-        check_start(method, x.shape[0], k, module)
-        for part in (run.model.pretraining, run.model.refinement):
-            transform(part.optimizer, 1, 1)
-        if run.model.pretraining.warm_start and method.on == "codes":
-            warm_start(run.model.pretraining.warm_start, module)
-
-
-def prepare(run: config.Run) -> Prepared:
-    """Read the data of a run and fit the features: on the rows to pretrain on, where those are others."""
-    run = resolved(run)
-    dataset, index, features, x, other = _read(run.data, run.limit, run.features, run.pretrain_on)
-    k = dataset.n_classes if run.n_clusters is None else run.n_clusters
-    if k is None:
-        raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
-    if k != "auto" and k < 2:
-        raise ValueError(f"--n-clusters is needed: the labels of {run.data} are one class only, {dataset.classes[0]!r}")
-    blocks = getattr(features, "blocks_", ())
-    network, needs = run.model.network, {}
-    wanted = network.output == "mixed" or network.embed_above or any(b.startswith("sequence") for b in blocks)
-    if wanted and not network.blocks:
-        needs["blocks"] = blocks
-    if (network.layers != "dense" or run.model.augmentation != config.Augmentation()) and not network.shape:
-        shape = getattr(features, "shape_", getattr(dataset.x, "shape", ())[1:])
-        needs["shape"] = (*shape, 1) if len(shape) == 2 and dataset.kind != "sequence" else shape
-    if needs:
-        run = config.replace(run, {"model": {"network": needs}})
-    return Prepared(run, dataset, index, features, x, k, other)
-
-
-def resolved(run: config.Run) -> config.Run:
-    """The run with the optimizer that its method brings, where it names none."""
-    optimizer = run.model.refinement.optimizer.over(methods.make(run.method, run.options).optimizer)
-    return config.replace(run, {"model": {"refinement": {"optimizer": optimizer}}})
-
-
-@functools.lru_cache(maxsize=1)  # the cells of a table share their data
-def _read(data: str, limit: int | None, options: config.Features, pretrain_on: str | None) -> tuple:
-    dataset = load(data, limit, options)
-    unnamed = dataclasses.replace(options, id=None, drop=(*options.drop, options.id) if options.id else options.drop)
-    training = dataset if pretrain_on is None else load(pretrain_on, limit, unnamed, labels=False)
-    if training.kind != dataset.kind:
-        raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
-                         f"kind {dataset.kind}; they must be alike")
-    check_options(options, data, dataset, training)
-    features, told, rows = fit_features(training, options, pretrain_on or data)
-    dataset = dataclasses.replace(dataset, source=dataset.source + told)
-    dataset, index, x = numbers(features, dataset, data, rows if pretrain_on is None else None)
-    other = None if pretrain_on is None else numbers(features, training, pretrain_on, rows)[2]
-    if other is not None and other.shape[1] != x.shape[1]:
-        raise ValueError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
-                         "they must be alike")
-    return dataset, index, features, x, other
 
 
 class Interrupted(Exception):
@@ -257,16 +170,6 @@ def save_results(
     table.to_csv(folder / "labels.csv", index=False)
 
 
-def labels_table(
-    estimator: DeepClustering, x: Any, index: pd.DataFrame, labels: np.ndarray | None = None
-) -> pd.DataFrame:
-    """What names each row, its cluster (by default the most probable), its probability, and how odd the row is."""
-    log_q, oddness = judge(estimator.fit_, estimator.usual_, x)
-    labels = np.asarray(labels_of(log_q)) if labels is None else labels
-    confidence = np.exp(log_q[np.arange(len(labels)), labels])
-    return index.assign(cluster=labels, confidence=confidence.round(6), anomaly=oddness.round(4))
-
-
 def environment(dataset: Dataset, x: Any) -> dict[str, Any]:
     """What a result depends on beyond its config."""
     packages = ("dec", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "pandas")
@@ -313,7 +216,7 @@ def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:
     Raises:
       FileNotFoundError: when it is no run folder.
     """
-    _read.cache_clear()
+    read_anew()
     if (folder / PLAN).is_file():
         return table(read_plan(folder), folder, quiet=quiet, cached=read_json(folder / PLAN)["cached"])
     run = read_config(folder / CONFIG)
@@ -328,49 +231,3 @@ def show(cells: dict[str, Any]) -> str:
     """The table of results, and what went wrong under it."""
     lines = failures(cells)
     return results(cells) + ("\n\n" + "\n".join(lines) if lines else "")
-
-
-def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
-    """The kept model's scores on other data, which it only predicts."""
-    model, dataset, _, x = model_and_rows(folder, spec)
-    labels = np.asarray(labels_of(model.fit_.log_assign(x)))
-    found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": x.shape[0]}
-    if dataset.y is None:
-        found["labels"] = f"{spec} does not have one for every row, so there are no scores against them"
-    else:
-        found |= metrics.external(dataset.y, labels)
-    return found | {"internal": {"codes": metrics.internal(model.fit_.encode(x), labels)},
-                    "sizes": metrics.sizes(labels, model.n_clusters)[0].tolist()}
-
-
-def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
-    """The table of labels that the kept model gives to other data, and a line that says what those data are."""
-    model, dataset, index, x = model_and_rows(folder, spec)
-    return labels_table(model, x, index), dataset.source
-
-
-def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
-    """The kept model of a run, and other data with their rows as the model takes them.
-
-    Raises:
-      FileNotFoundError, ValueError: no model, a table with several, or data that do not fit it.
-    """
-    if (folder / PLAN).is_file():
-        raise ValueError(f"{folder} is a table; name one of its runs: "
-                         + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
-    saved = load_model(folder)
-    features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
-    options = read_config(folder / CONFIG).features if (folder / "model").is_dir() else config.Features()
-    if isinstance(features, TableFeatures):
-        kinds = tuple(f"{column}={kind}" for column, kind in features.kinds_.items())
-        dataset = load(spec, features=dataclasses.replace(options, missing="impute", kinds=kinds), labels=False)
-        if options.missing == "drop" and dataset.kind == "table":
-            gone, told = missing_rows(dataset.x, [c for c in features.used_ if c in dataset.x.columns], spec)
-            dataset = dataset.take(np.flatnonzero(~gone), dataset.source + told)
-    else:
-        dataset = load(spec, features=options, labels=False)
-    dataset, index, x = numbers(features, dataset, spec)
-    if x.shape[1] != model.n_features_in_:
-        raise ValueError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
-                         "data of that width")
-    return model, dataset, index, x

@@ -10,7 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = {"streamed": "--rows 3000 --resident 1000 --steps 2 --sweep-rows 1000 --repeats 1"} | dict.fromkeys(
-    ("engine", "kmeans", "cold_start", "scaling_rows", "scaling_devices", "throughput", "quality"), "--quick")
+    ("engine", "kmeans", "cold_start", "scaling_rows", "scaling_devices", "throughput", "quality", "whole_fit"),
+    "--quick")
 
 
 def ran(script, *words):

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from command_line import run as dec
 
-from dec import cli, config, folders, options, runs
+from dec import cli, config, folders, options, prepared, runs
 from dec.data import load
+from dec.prepared import prepare
 from dec.saved import load as load_model
 from dec.training.fit import Fit
 
@@ -63,7 +64,7 @@ def trained(compared, place):
 
 def test_the_shape_of_rows_reaches_networks_and_augmentation_that_ask_for_it():
     def shape(**model):
-        return runs.prepare(config.from_dict(config.Run, {"model": model})).run.model.network.shape
+        return prepare(config.from_dict(config.Run, {"model": model})).run.model.network.shape
 
     assert shape(network={"layers": "conv"}) == shape(augmentation={"rotation": 5.0}) == (8, 8, 1)
     assert shape() == () and shape(network={"layers": "conv", "shape": [4, 16]}) == (4, 16)
@@ -145,7 +146,7 @@ def test_folders_that_name_themselves_do_not_collide(place, monkeypatch):
             return cls(2020, 1, 1, tzinfo=tz)
 
     monkeypatch.setattr(cli.datetime, "datetime", Frozen)
-    monkeypatch.setattr(runs, "check", lambda cells: None)
+    monkeypatch.setattr(prepared, "check", lambda cells: None)
     args = cli.argparse.Namespace(out=None, force=False)
     made = [cli.begin(args, "dec", {"dec": config.Run(data="some/where/x.npy")}) for _ in range(2)]
     assert made[0] != made[1]

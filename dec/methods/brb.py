@@ -11,6 +11,8 @@ from dec.methods.base import Method
 if TYPE_CHECKING:
     from dec.networks.autoencoder import Net
 
+KEEP = 0.8  # the paper's α
+
 
 def brb(method: Method, every: int, keep: float) -> Method:
     """The method with a soft reset of its encoder every so many epochs, and clusters started anew from its codes.
@@ -21,7 +23,7 @@ def brb(method: Method, every: int, keep: float) -> Method:
     Args:
       method: one that learns centers.
       every: epochs from one reset to the next (the paper takes 20); 0 leaves the method as it is.
-      keep: α of the paper, the part of the weights that stays (there 0.8).
+      keep: the part of the weights that stays.
 
     References:
       Miklautz et al. 2025, section 5.
@@ -30,6 +32,8 @@ def brb(method: Method, every: int, keep: float) -> Method:
         raise ValueError(f"brb_every={every} must be at least 0 epochs (0 is off)")
     if not 0 <= keep <= 1:
         raise ValueError(f"brb_keep={keep} must be from 0 to 1")
+    if every == 0 and keep != KEEP:
+        raise ValueError(f"brb_keep={keep} does nothing without resets; set brb_every as well, for example to 20")
     if every == 0:
         return method
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from dec.config import Optimizer
 from dec.methods.base import Head, Method
-from dec.methods.brb import brb
+from dec.methods.brb import KEEP, brb
 from dec.methods.kmeans import kmeans
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import TABLE, chunks, dot, lloyd
@@ -14,7 +14,7 @@ from dec.shallow.kmeans import TABLE, chunks, dot, lloyd
 COUNT = 100.0  # of rows, that a center has from the start: the authors' code
 
 
-def dcn(lam: float = 0.02, recluster_every: int = 10, brb_every: int = 0, brb_keep: float = 0.8) -> Method:
+def dcn(lam: float = 0.02, recluster_every: int = 10, brb_every: int = 0, brb_keep: float = KEEP) -> Method:
     """Codes near their centers: L = reconstruction + lam/2 |f(x) - m|², with m the nearest center.
 
     The centers are no parameters of the optimizer. After each step its rows move them, each by 1 / count, and a center

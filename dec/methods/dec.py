@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dec.methods.base import Head, Method
-from dec.methods.brb import brb
+from dec.methods.brb import KEEP, brb
 from dec.shallow.kmeans import kmeans
 from dec.shallow.student_t import kl_divergence, log_assignment, target_distribution
 
@@ -17,7 +17,7 @@ def dec(
     alpha: float = 1.0,
     target: Literal["dataset", "batch"] = "dataset",
     brb_every: int = 0,
-    brb_keep: float = 0.8,
+    brb_keep: float = KEEP,
 ) -> Method:
     """Sharpen soft assignments: minimise KL(P || Q), with P the squared and renormalised Q.
 

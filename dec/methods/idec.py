@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from dec.methods.base import Method
+from dec.methods.brb import KEEP
 from dec.methods.dec import dec
 
 
@@ -13,7 +14,7 @@ def idec(
     alpha: float = 1.0,
     target: Literal["dataset", "batch"] = "dataset",
     brb_every: int = 0,
-    brb_keep: float = 0.8,
+    brb_keep: float = KEEP,
 ) -> Method:
     """DEC that keeps the decoder: L = reconstruction + gamma * clustering.
 

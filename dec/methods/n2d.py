@@ -40,7 +40,7 @@ def n2d(
     Args:
       manifold: umap needs the extra of that name.
       cluster: the algorithm on the manifold, by default with its own defaults.
-      neighbors: of a row, for UMAP and Isomap.
+      neighbors: of a row; the perplexity of t-SNE.
       dimensions: of the manifold; by default k, or 2 for t-SNE, which has 3 at most.
       eps: of dbscan on the manifold, as its option of that name.
       min_samples: of dbscan and hdbscan, likewise.
@@ -129,5 +129,5 @@ def learn(
     else:
         from sklearn.manifold import TSNE
 
-        found = TSNE(width, perplexity=min(30, (len(codes) - 1) / 3), random_state=seed)
+        found = TSNE(width, perplexity=min(neighbors, (len(codes) - 1) / 3), random_state=seed)
     return found.fit_transform(codes)

@@ -12,9 +12,9 @@ from sklearn.pipeline import Pipeline
 from dec import config, methods
 from dec.data.table import TableFeatures
 from dec.networks.autoencoder import build, parameter_table
+from dec.prepared import prepare
 from dec.report.style import PALETTE, styled
 from dec.report.table import markdown
-from dec.runs import prepare
 
 CHARACTERS = 13  # to the inch of a drawing
 

@@ -18,11 +18,11 @@ from dec.data.base import sample_rows
 from dec.data.columns import read_column
 from dec.data.features import TextFeatures
 from dec.folders import CONFIG, ENVIRONMENT, LABELS, METRICS, read_config, read_json, read_metrics
+from dec.prepared import Prepared, prepare
 from dec.report import clusters
 from dec.report.clusters import Effects, Members
 from dec.report.measures import Measured, measured_columns, measured_curves, measured_images
 from dec.report.pictures import to_bytes
-from dec.runs import Prepared, prepare
 from dec.saved import load as load_model
 
 MOST_ROWS, MOST_VALUES = 100_000, 2**26  # above either, a uniform sample of the rows is looked at

@@ -18,8 +18,8 @@ from scipy.sparse import issparse
 from dec.data.base import sample_rows
 from dec.data.scaling import fit_scaling
 from dec.folders import CONFIG, ENVIRONMENT, PLAN, read_config, read_json, read_results, slug, write_json
+from dec.prepared import prepare
 from dec.report.table import markdown
-from dec.runs import prepare
 from dec.shallow.agreement import agreement
 
 ROWS = 2000  # of more, a uniform sample is scored

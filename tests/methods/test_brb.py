@@ -109,6 +109,7 @@ def test_it_is_off_by_default(name):
 @pytest.mark.parametrize(("options", "message"), [
     ({"brb_every": -1}, "brb_every=-1 must be at least 0 epochs"),
     ({"brb_keep": 1.5}, "brb_keep=1.5 must be from 0 to 1"),
+    ({"brb_keep": 0.5}, "brb_keep=0.5 does nothing without resets"),
 ])
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
