@@ -6,13 +6,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from scipy.sparse import issparse
 
 from dec.config import Features, unknown
 from dec.data.base import Dataset, cache_dir, check_rows
 from dec.data.files import SUFFIXES, read_file, suffix_of
-from dec.data.named import NAMED, on_this_machine, read_named
+from dec.data.named import NAMED, find, read_named
 from dec.data.scaling import Scaling, fit_scaling
 
 __all__ = ["Dataset", "Scaling", "available", "cache_dir", "check_rows", "fit_scaling", "load"]
@@ -46,30 +45,15 @@ def load(spec: str, limit: int | None = None, features: Features | None = None, 
         dataset = read_file(spec, features, labels)
     else:
         raise ValueError(unknown("data set", name, list(NAMED)) + " Or tfds:NAME, or a path to a file or folder.")
-    return _as_kind(dataset, features).sample(limit)
-
-
-def _as_kind(dataset: Dataset, features: Features) -> Dataset:
-    """An array as the images or sequences that `features` asks for; other kinds as they are."""
-    if dataset.kind != "array":
-        return dataset
-    shape, dtype = dataset.x.shape, dataset.x.dtype
-    if features.window is not None:
-        if issparse(dataset.x) or len(shape) not in (2, 3):
-            raise ValueError(f"features.window={features.window} cuts sequences, arrays of shape [n, t] or [n, t, c], "
-                             f"but {dataset.name} is {'sparse' if issparse(dataset.x) else 'an array'} of shape "
-                             f"{shape}; leave the window out, or reshape it")
-        x = dataset.x.astype(np.float32, copy=False)
-        return replace(dataset, x=x[..., None] if x.ndim == 2 else x, kind="sequence")
-    if features.size is not None or features.colour != "keep":
-        if dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)):
-            raise ValueError(f"features.size and features.colour are for images, uint8 arrays of shape [n, h, w] or "
-                             f"[n, h, w, 3], but {dataset.name} is {dtype} of shape {shape}; leave them out, or "
-                             "convert it")
-        return replace(dataset, kind="image")
-    return dataset
+    if dataset.kind == "array" and not issparse(dataset.x):
+        if features.window is not None:
+            dataset = replace(dataset, kind="sequence")
+        elif features.size is not None or features.colour != "keep":
+            dataset = replace(dataset, kind="image")
+    return dataset.sample(limit)
 
 
 def available() -> dict[str, tuple[str, bool]]:
     """Each named data set with its one-line description and whether all its files are on this machine."""
-    return {name: (entry.about, on_this_machine(name)) for name, entry in NAMED.items()}
+    return {name: (entry.about, all(None not in find(name, split) for split in entry.files))
+            for name, entry in NAMED.items()}

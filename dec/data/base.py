@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import math
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +16,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
+
+from dec.config import Features
 
 PIECE = 2**22  # values of a table that are looked at together
 
@@ -28,7 +32,7 @@ class Dataset:
       table: a pandas DataFrame with the columns that are used; a `ParquetTable` where the file is large.
       text: [n] str objects.
       image: uint8 [n, h, w] or [n, h, w, 3], or [n] paths of image files.
-      sequence: float32 [n, t, c], or [n] objects, each float32 [t_i, c].
+      sequence: [n, t] or [n, t, c], or [n] paths of .npy files.
     """
 
     name: str
@@ -58,28 +62,23 @@ class Dataset:
             sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         return sha.hexdigest()[:20]
 
-    def sample(self, limit: int | None, seed: int = 0) -> Dataset:
-        """A uniform sample of `limit` rows without replacement, in their original order.
-
-        The same `seed` gives the same rows; None, or a limit of n or more, gives the data set itself.
+    def sample(self, limit: int | None) -> Dataset:
+        """A uniform sample of `limit` rows (see `sample_rows`); for None, or n or more, the data set itself.
 
         Raises:
           ValueError: `limit` below 1.
         """
-        n = len(self)
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit={limit} leaves no rows; give at least 1, or None for all {n}")
-        if limit is None or limit >= n:
+        if limit is None or limit >= len(self):
             return self
-        rows = sample_rows(n, limit, seed)
-        return self.take(rows, f"{self.source}; a uniform sample of {limit} of them (seed {seed})")
+        if limit < 1:
+            raise ValueError(f"limit={limit} leaves no rows; give at least 1, or None for all {len(self)}")
+        return self.take(sample_rows(len(self), limit), f"{self.source}; a uniform sample of {limit} of them (seed 0)")
 
     def take(self, rows: np.ndarray, source: str) -> Dataset:
         """These rows alone."""
         x = self.x.take(rows) if self.kind == "table" else self.x[rows]
-        return replace(self, x=x, source=source, y=None if self.y is None else self.y[rows],
-                       ids=None if self.ids is None else self.ids.iloc[rows],
-                       kept=None if self.kept is None else self.kept.iloc[rows],
+        y, ids, kept = (None if part is None else part.take(rows) for part in (self.y, self.ids, self.kept))
+        return replace(self, x=x, source=source, y=y, ids=ids, kept=kept,
                        rows=rows if self.rows is None else self.rows[rows])
 
 
@@ -99,6 +98,21 @@ def cache_dir() -> Path:
     return Path(os.environ.get("DEC_CACHE") or "~/.cache/dec").expanduser()
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, unpacked if it is gzip, whatever its name.
+
+    Raises:
+      ValueError: damaged gzip.
+    """
+    content = path.read_bytes()
+    if not content.startswith(b"\x1f\x8b"):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged or truncated gzip file ({error}); copy or download it again") from error
+
+
 def _arrays(x: Any) -> Iterator[np.ndarray]:
     """Numeric arrays that tell the content of any `Dataset.x` from another's."""
     if issparse(x):
@@ -107,13 +121,10 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
         yield np.frombuffer(repr(list(x.columns)).encode(), np.uint8)
         yield from (pd.util.hash_pandas_object(piece, index=False).to_numpy() for piece in pieces(x))
     elif x.dtype != object:
-        step = max(1, 2**26 // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize))
-        yield from (x[start:start + step] for start in range(0, x.shape[0], step))
+        yield from (block for _, block in row_blocks(x, x.dtype))
     else:
-        for value in x:
-            value = value.read_bytes() if isinstance(value, Path) else value
-            value = value.encode() if isinstance(value, str) else value
-            yield np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+        for value in x:  # a text or a path
+            yield np.frombuffer(value.encode() if isinstance(value, str) else value.read_bytes(), np.uint8)
             yield np.zeros(1, np.uint8)  # where one ends
 
 
@@ -126,8 +137,7 @@ def pieces(table: Any) -> Iterator[pd.DataFrame]:
 def row_blocks(x: Any, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
     """The rows of `x` [n, ...], an array or CSR, in order: (first row, dense [rows, d] of `dtype`).
 
-    A block has about a million values. Only one at a time is converted, so that a large uint8 or sparse array never
-    exists as floats.
+    A block has about a million values, so that a large uint8 or sparse array never exists as floats.
     """
     step = max(1, 2**20 // max(1, math.prod(x.shape[1:])))
     for start in range(0, x.shape[0], step):
@@ -136,15 +146,33 @@ def row_blocks(x: Any, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
         yield start, block.reshape(len(block), -1).astype(dtype)
 
 
-def check_rows(x: Any, name: str) -> None:
-    """That `x` is a non-empty numeric array [n, ...] of values that are finite in float32.
+def as_items(X: Any, what: str) -> Any:
+    """`X`, with a ValueError where it is one string or path, not some `what`, or has none."""
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(f"the {what} are one string, {str(X)[:50]!r}; give a list of them, or of paths, for example "
+                         "sorted(Path(folder).glob('*.png'))")
+    if not len(X):
+        raise ValueError(f"there are no {what}; give at least one")
+    return X
 
-    Args:
-      x: any array, or CSR.
-      name: what to call it in the message: a data set, a file or an argument.
+
+def item_name(what: str, row: int, value: Any) -> str:
+    """What to call one of them in a message: with its path, where it is one."""
+    return f"{what} {row}" + (f" ({value})" if isinstance(value, str | os.PathLike) else "")
+
+
+def check_parameters(transformer: Any) -> None:
+    """A ValueError where a parameter of a transformer is not of the type or range that `Features` says of its name."""
+    # NumPy's whole numbers, which a grid search gives, become Python's.
+    Features(**{name: np.array(value).tolist() if isinstance(value, np.generic | tuple | list) else value
+                for name, value in transformer.get_params().items() if name != "kinds"})
+
+
+def check_rows(x: Any, name: str) -> None:
+    """That `x`, an array or CSR, is non-empty and numeric [n, ...], of values that are finite in float32.
 
     Raises:
-      ValueError: otherwise, with the value, the first row and column that has it, and what to do.
+      ValueError: otherwise, with its `name`, the value, the first row and column that has it, and what to do.
     """
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{name} holds values of dtype {x.dtype}, not real numbers; encode text and categories as "
@@ -166,20 +194,18 @@ def check_rows(x: Any, name: str) -> None:
 
 
 def as_raw(x: Any, name: str) -> Any:
-    """`x` checked by `check_rows`, as uint8 where that holds every value exactly, else as float32.
+    """`x` checked by `check_rows`: booleans and integers in 0..255 as uint8, all else as float32.
 
-    Booleans and integers in 0..255 become uint8; other integers and all floats become float32, as does any sparse
-    array, which becomes CSR without repeated entries.
+    A memory map keeps its dtype; a sparse array becomes CSR without repeated entries.
     """
     if issparse(x):
         x = csr_array(x)
         x.sum_duplicates()
     check_rows(x, name)
-    if issparse(x):
-        return x.astype(np.float32)
-    fits = x.dtype.kind in "bu" and x.dtype.itemsize == 1
-    fits = fits or (x.dtype.kind in "iu" and x.min() >= 0 and x.max() <= 255)
-    return x.astype(np.uint8 if fits else np.float32, copy=False)
+    if isinstance(x, np.memmap):
+        return x
+    small = not issparse(x) and x.dtype.kind in "biu" and x.min() >= 0 and x.max() <= 255
+    return x.astype(np.uint8 if small else np.float32, copy=False)
 
 
 def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -195,9 +221,7 @@ def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[s
         first = f", the first being {y[wrong[0]]} in row {wrong[0]}" if len(wrong) else ""
         raise ValueError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings{first}; give each "
                          "row a label, or leave the labels out")
+    values, codes = np.unique(np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y, return_inverse=True)
     if y.dtype.kind == "f" and (y == np.floor(y)).all():
-        y = y.astype(np.int64)  # so that the classes read '3', not '3.0'
-    if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8")
-    values, codes = np.unique(y, return_inverse=True)
+        values = values.astype(np.int64)  # so that the classes read '3', not '3.0'
     return codes.astype(np.int32), tuple(map(str, values))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from pandas.api import types
 from dec.config import unknown
 
 KINDS = ("number", "log", "count", "category", "boolean", "text", "drop")
-TRUE, FALSE = {"true", "yes", "t", "y", "1", "1.0"}, {"false", "no", "f", "n", "0", "0.0"}
+BOOLEANS = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "1": 1.0, "1.0": 1.0,
+            "false": 0.0, "no": 0.0, "f": 0.0, "n": 0.0, "0": 0.0, "0.0": 0.0}
 HEAVY_TAIL = 3.0  # skewness; an exponential distribution has 2
 URL = re.compile(r"https?://|www\.", re.IGNORECASE)
 DATE = re.compile(r"\d{4}-\d\d-\d\d([T ].*)?")
@@ -21,8 +22,8 @@ ODD = re.compile(r"[-+]?[$€£¥]? ?\d[\d.,' ]*[%$€£¥]?|(\d\d?[./-]\d\d?[./
 INDEX_NAME = re.compile(r"(.*[\W_])?([iI][dD]|[iI]dx|[iI]ndex|[rR]ow[iI][dD])|.*[a-z](Id|ID|Index)|Unnamed: \d+")
 
 
-def as_frame(X: Any) -> pd.DataFrame:
-    """`X` with strings as the names of its columns; a ValueError where it is no DataFrame with rows."""
+def as_frame(X: Any, needed: Iterable[str] = ()) -> pd.DataFrame:
+    """`X` with strings as the names of its columns; a ValueError where it has no rows or lacks one that is `needed`."""
     if not isinstance(X, pd.DataFrame):
         raise ValueError(f"X must be a pandas DataFrame, not {type(X).__name__}; use pd.DataFrame(X, columns=names)")
     if not len(X):
@@ -31,15 +32,11 @@ def as_frame(X: Any) -> pd.DataFrame:
     twice = X.columns[X.columns.duplicated()]
     if len(twice):
         raise ValueError(f"X has more than one column {twice[0]!r}; give each a name of its own")
-    return X
-
-
-def check_columns(X: pd.DataFrame, names: list[str]) -> None:
-    """A ValueError that lists those of the columns `names` that are not there."""
-    absent = [name for name in names if name not in X.columns]
+    absent = [name for name in needed if name not in X.columns]
     if absent:
         raise ValueError(f"X lacks the columns {', '.join(map(repr, absent))} that were there in fit; add them, with "
                          f"missing values if need be (it has {', '.join(map(repr, X.columns))})")
+    return X
 
 
 def pairs_of(kinds: Iterable[str]) -> dict[str, str]:
@@ -66,49 +63,49 @@ def infer_kind(column: pd.Series) -> tuple[str, str]:
       ValueError: strings of which half or more, but not all, are numbers; numbers that are infinite.
     """
     if is_number(column):
-        return _infer_number(column, read_column(column, "number", False))
-    strings = as_strings(column)
-    here = pd.Series(strings[~pd.isna(strings)], dtype=object)
+        return _infer_number(column)
+    strings = pd.Series(as_strings(column), dtype=object)
+    here = strings.dropna().reset_index(drop=True)
     if here.nunique() < 2:
         return "drop", _constant(here, len(column))
-    unique = {value.lower() for value in here.unique()}
-    if len(unique) == 2 and unique & TRUE and unique & FALSE:
+    unique = set(here.str.lower())
+    if len(unique) == 2 and {BOOLEANS.get(value) for value in unique} == {0.0, 1.0}:
         return "boolean", ""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "category", ""
     if is_date(column):
         return "number", ""
-    numbers = pd.to_numeric(pd.Series(strings, dtype=object), errors="coerce").to_numpy(np.float64)
-    share = np.mean(~np.isnan(numbers[~pd.isna(strings)]))
+    words = strings.notna() & pd.to_numeric(strings, errors="coerce").isna()
+    share = 1 - words.sum() / len(here)
     if share == 1:
-        return _infer_number(column, read_column(column, "number", False))
+        return _infer_number(column)
     if share >= 0.5:
-        _refuse(column, ~pd.isna(strings) & np.isnan(numbers),
+        _refuse(column, words.to_numpy(),
                 f"but {share:.0%} of its values are numbers; correct it or leave it empty, or say what the column is "
                 f"with --kinds {column.name}=category, =text or =drop (in Python kinds=...)")
-    words = here.str.split().str.len()
     if here.map(URL.match).notna().mean() >= 0.9:
         return "drop", "holds web addresses"
-    if here.is_unique and words.max() == 1:
+    lengths = here.str.split().str.len()
+    if here.is_unique and lengths.max() == 1:
         return "drop", "looks like an identifier: a different word in each row"
-    return ("text" if words.mean() >= 2 and here.nunique() >= len(here) / 2 else "category"), ""
+    return ("text" if lengths.mean() >= 2 and here.nunique() >= len(here) / 2 else "category"), ""
 
 
 def misread(column: pd.Series, kind: str) -> str | None:
     """A value, such as '$1,774.45' or '31.12.2019', where 90 % look like numbers or dates but are taken for words."""
     if kind not in ("category", "text", "drop") or is_number(column):
         return None
-    here = pd.Series([value for value in pd.unique(as_strings(column)) if isinstance(value, str)], dtype=object)
-    odd = here[here.map(ODD.fullmatch).notna()] if len(here) > 1 else here[:0]
-    return odd.iloc[0] if len(odd) and len(odd) >= 0.9 * len(here) else None
+    here = pd.Series(pd.unique(as_strings(column)), dtype=object).dropna()
+    odd = here[here.map(ODD.fullmatch).notna()]
+    return odd.iloc[0] if len(here) > 1 and len(odd) >= 0.9 * len(here) else None
 
 
-def _infer_number(column: pd.Series, values: np.ndarray) -> tuple[str, str]:
-    """`infer_kind` for `values` [n], the numbers of the column."""
-    here = pd.Series(values[~np.isnan(values)])
+def _infer_number(column: pd.Series) -> tuple[str, str]:
+    """`infer_kind` for a column of numbers."""
+    here = pd.Series(read_column(column, "number", False)).dropna().reset_index(drop=True)
     unique = here.nunique()
     if unique < 2:
-        return "drop", _constant(here, len(values))
+        return "drop", _constant(here, len(column))
     if set(here.unique()) == {0.0, 1.0}:
         return "boolean", ""
     if unique == len(here) and (here == np.floor(here)).all() and INDEX_NAME.fullmatch(str(column.name)):
@@ -136,7 +133,7 @@ def read_column(column: pd.Series, kind: str, dates: bool) -> np.ndarray:
     if kind in ("category", "text"):
         return as_strings(column)
     if kind == "boolean":
-        return _as_booleans(column)
+        return _parsed(column, lambda strings: strings.str.lower().map(BOOLEANS), f"none of {', '.join(BOOLEANS)}")
     values = _as_numbers(column, dates)
     with np.errstate(invalid="ignore"):
         _refuse(column, np.abs(values) > np.finfo(np.float32).max,
@@ -155,9 +152,10 @@ def as_strings(column: pd.Series) -> np.ndarray:
         codes, unique = pd.factorize(column)
     except TypeError:  # lists and the like
         codes, unique = pd.factorize(column.map(str, na_action="ignore"))
-    strings = [_string(value) for value in unique]
+    strings = [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+               for value in unique]
     # Whatever is missing has the code -1.
-    return np.array([*(np.nan if value == "" else value for value in strings), np.nan], dtype=object)[codes]
+    return np.array([*(value or np.nan for value in strings), np.nan], dtype=object)[codes]
 
 
 def as_dates(days: np.ndarray) -> np.ndarray:
@@ -175,8 +173,8 @@ def is_date(column: pd.Series) -> bool:
     """Whether the column has dates: by its dtype, or as strings that are all ISO 8601 (2019-12-31 10:00)."""
     if types.is_datetime64_any_dtype(column.dtype) or is_number(column):
         return not is_number(column)
-    here = [value for value in as_strings(column) if isinstance(value, str)]
-    return bool(here) and all(map(DATE.fullmatch, here)) and bool(_days(pd.Series(here)).notna().all())
+    here = pd.Series(as_strings(column), dtype=object).dropna()
+    return len(here) > 0 and here.map(DATE.fullmatch).notna().all() and bool(_days(here).notna().all())
 
 
 def summary(column: pd.Series) -> str:
@@ -199,10 +197,6 @@ def is_missing(column: pd.Series) -> np.ndarray:
     return pd.isna(column.to_numpy() if is_number(column) else as_strings(column))
 
 
-def _string(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-
-
 def _days(dates: pd.Series) -> pd.Series:
     """Days since 1970 of dates or strings; NaN for what is neither."""
     dates = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
@@ -216,22 +210,19 @@ def _as_numbers(column: pd.Series, dates: bool) -> np.ndarray:
         return _days(column).to_numpy(np.float64)
     if is_number(column) or types.is_bool_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if dates:  # pandas takes 'now' for a date, too
+        return _parsed(column, lambda strings: _days(strings.where(strings.str.fullmatch(DATE, na=False))),
+                       "no date like 2019-12-31")
+    return _parsed(column, lambda strings: pd.to_numeric(strings, errors="coerce"), "no number")
+
+
+def _parsed(column: pd.Series, parse: Callable[[pd.Series], pd.Series], fault: str) -> np.ndarray:
+    """The strings of a column as float64, by a function that gives NaN for what it cannot read; `fault` names that."""
     strings = pd.Series(as_strings(column), dtype=object)
-    # pandas takes 'now' for a date, too.
-    values = (_days(strings.where(strings.str.fullmatch(DATE, na=False))) if dates else
-              pd.to_numeric(strings, errors="coerce"))
+    values = parse(strings)
     _refuse(column, (values.isna() & strings.notna()).to_numpy(),
-            f"which is no {'date like 2019-12-31' if dates else 'number'}; correct it or leave it empty, or choose "
-            f"another kind, like --kinds {column.name}=category (in Python kinds=...)")
-    return values.to_numpy(np.float64)
-
-
-def _as_booleans(column: pd.Series) -> np.ndarray:
-    strings = pd.Series(as_strings(column), dtype=object).str.lower()
-    values = strings.map(dict.fromkeys(TRUE, 1.0) | dict.fromkeys(FALSE, 0.0))
-    _refuse(column, (values.isna() & strings.notna()).to_numpy(),
-            "which is none of true, yes, t, y, 1, false, no, f, n, 0; correct it or leave it empty, or choose "
-            f"--kinds {column.name}=category (in Python kinds=...)")
+            f"which is {fault}; correct it or leave it empty, or choose another kind, like --kinds "
+            f"{column.name}=category (in Python kinds=...)")
     return values.to_numpy(np.float64)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from dec.config import Features
@@ -47,11 +48,10 @@ def check_options(options: Features, name: str, *datasets: Dataset) -> None:
 def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str, Any]:
     """The transformer for a data set, fitted on its rows; what to tell about it; and what it makes of the rows.
 
-    All is None for arrays. Of a table that stays on the disk the transformer is fitted on the sample, and then every
-    row is tried once. `name` is what to call the rows in messages.
+    Arrays need none. That of a table on the disk is fitted on the sample, and then every row is tried once.
 
     Raises:
-      ValueError: rows that it refuses.
+      ValueError: rows that it refuses, with `name` for them.
     """
     if dataset.kind not in TRANSFORMERS:
         return None, "", None
@@ -107,19 +107,17 @@ def numbers(
 
     Args:
       features: the fitted transformer, None for arrays.
-      dataset: raw rows.
-      name: what to call them in messages.
-      rows: what the transformer made of them, where that is known.
+      rows: what the transformer made of the data set, where that is known.
 
     Returns:
       the data set, with a label for each window where a recording became several; what names each row (its position in
       the file, its id, the columns that are kept, the first step of a window); and the rows [m, d].
 
     Raises:
-      ValueError: data of another kind than the transformer's, or that it refuses.
+      ValueError: data of another kind than the transformer's, or that it refuses, with `name` for them.
     """
     wanted = next((kind for kind, cls in TRANSFORMERS.items() if isinstance(features, cls)), "array")
-    if dataset.kind == "array" and wanted in ("image", "sequence"):  # a file of rows for a model of either
+    if dataset.kind == "array" and wanted in ("image", "sequence") and not issparse(dataset.x):  # a file of rows
         dataset = dataclasses.replace(dataset, kind=wanted)
     if dataset.kind != wanted:
         raise ValueError(f"{name} holds data of the kind {dataset.kind}, but the model was fitted on {wanted}")
@@ -146,8 +144,9 @@ def numbers(
 
 def tell_strangers(features: BaseEstimator, rows: Any, name: str) -> None:
     """Warn of new rows whose category, or every word, is none of the fit's: nothing in them tells how odd that is."""
-    places = features.category_places() if isinstance(features, TableFeatures) and not isinstance(rows, ParquetRows) \
-        else {"the text": slice(None)} if isinstance(features, TextFeatures) else {}
+    places = {"the text": slice(None)} if isinstance(features, TextFeatures) else {}
+    if isinstance(features, TableFeatures) and not isinstance(rows, ParquetRows):
+        places = features.category_places()
     for what, place in places.items():
         strange = np.flatnonzero(np.asarray(rows[:, place].sum(axis=1)).ravel() == 0)
         if len(strange):

@@ -12,7 +12,7 @@ import pandas as pd
 from dec.config import Features
 from dec.data.base import Dataset, encode_labels
 from dec.data.stream import read_parquet
-from dec.data.tabular import open_text, table_dataset
+from dec.data.tabular import read_text, table_dataset
 
 KINDS = dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"), "image") | {
     ".txt": "text", ".npy": "sequence", ".parquet": "table"}
@@ -29,7 +29,7 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
         predict may be at any depth. Of a table, see `table_dataset`.
 
     Raises:
-      ValueError: no such file or several kinds of them; sub-folders that must be labels and are not; what `open_text`
+      ValueError: no such file or several kinds of them; sub-folders that must be labels and are not; what `read_text`
         and `table_dataset` refuse.
     """
     files = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
@@ -58,7 +58,7 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
 
     y, classes = _labels(path, used, labels)
     x = np.empty(len(used), object)
-    x[:] = [_text(path / file) if kind == "text" else path / file for file in used]
+    x[:] = [read_text(path / file).decode() if kind == "text" else path / file for file in used]
     ids = pd.Series([file.as_posix() for file in used], name="file")
     return Dataset(name, x, y, classes, f"{path}, {len(x)} rows{told}", kind, ids)
 
@@ -82,8 +82,3 @@ def _labels(path: Path, files: list[Path], needed: bool) -> tuple[np.ndarray | N
         raise ValueError(f"{path} has files both in sub-folders, which are their labels ({depths[2]}), and outside "
                          f"({depths[1]}); move all into sub-folders, or none")
     return encode_labels(np.array([file.parts[0] for file in files]), len(files), str(path))
-
-
-def _text(path: Path) -> str:
-    with open_text(path) as stream:
-        return stream.read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,20 +11,18 @@ from PIL import ExifTags, Image, ImageOps
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from dec.config import unknown
+from dec.data.base import as_items, check_parameters, item_name
 
-COLOURS = ("keep", "grey", "rgb")
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # Pillow's modes
 CAMERAS = ("JPEG", "MPO", "WEBP")  # what to turn: Pillow does it itself for TIFF, and must decode a PNG to look
-ON_ITS_SIDE = (5, 6, 7, 8)  # values of EXIF's Orientation
 
 
 class ImageFeatures(TransformerMixin, BaseEstimator):
     """Images to uint8 rows [n, h*w] (grey) or [n, h*w*3] (colour), row-major with the channels last.
 
     Images are a uint8 array [n, h, w] or [n, h, w, 3], a list of uint8 arrays, or a list of paths of image files. Of
-    files, transparency becomes white, 16 bits become 8, JPEG and WebP photos are turned upright as their EXIF tag
-    says, and of several frames the first counts.
+    files, transparency becomes white, 16 bits become 8, photos are turned upright by their EXIF tag, and of several
+    frames the first counts.
 
     Args:
       size: (h, w) to resize to, smoothing where that makes an image smaller; None: as they are, all of one size.
@@ -45,13 +42,11 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
 
         Raises:
           FileNotFoundError: a missing file.
-          ValueError: an unknown `colour`, a `size` that is no (h, w), no images, images of several sizes without
-            `size`, a file that is no image, arrays of another dtype or shape.
+          ValueError: an unknown `colour`, a `size` that is no (h, w), no images, several sizes without `size`, a file
+            that is no image, arrays of another dtype or shape.
         """
-        if self.colour not in COLOURS:
-            raise ValueError(unknown("colour", str(self.colour), list(COLOURS)))
-        if self.size is not None and (np.shape(self.size) != (2,)
-                                      or not all(isinstance(side, Integral) and side >= 1 for side in self.size)):
+        check_parameters(self)
+        if self.size is not None and len(self.size) != 2:
             raise ValueError(f"size={self.size!r} must be (height, width), two whole numbers of at least 1")
         X = _checked(X)
         first, colourful = None, False
@@ -71,17 +66,20 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         """The rows uint8 [n, d] of the images `X`, grey or in colour as those of `fit`.
 
         Raises:
-          FileNotFoundError: a missing file.
-          ValueError: no images, an image of another size without `size`, a file that is no image, arrays of another
-            dtype or shape.
+          FileNotFoundError, ValueError: as `fit`; without `size`, an image of another size than those of `fit`.
         """
         check_is_fitted(self)
         X = _checked(X)
-        if isinstance(X, np.ndarray) and X.shape[1:] == self.shape_:
+        if isinstance(X, np.ndarray) and X.shape[1:] == self.shape_ and X.dtype == np.uint8:
             return X.reshape(len(X), -1)
         rows = np.empty((len(X), *self.shape_), np.uint8)
+        height, width = self.shape_[:2]
         for row in range(len(X)):
-            rows[row] = self._pixels(X, row)
+            image = _read(X, row, _flat).convert("RGB" if len(self.shape_) == 3 else "L")
+            if image.size != (width, height) and self.size is None:
+                raise ValueError(f"{_name(X, row)} is {image.height} x {image.width} (height x width), but the images "
+                                 f"of the fit are {height} x {width}; fit with size=({height}, {width}) to resize")
+            rows[row] = image.resize((width, height), Image.Resampling.BILINEAR)  # a copy where it has that size
         return rows.reshape(len(X), -1)
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
@@ -99,48 +97,26 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         return np.array([f"pixel {r},{c}{channel}" for r in range(self.shape_[0]) for c in range(self.shape_[1])
                          for channel in channels], dtype=object)
 
-    def _pixels(self, X: np.ndarray | Sequence, row: int) -> np.ndarray:
-        """One image as uint8 of `shape_`."""
-        image = _read(X, row, _flat).convert("RGB" if len(self.shape_) == 3 else "L")
-        height, width = self.shape_[:2]
-        if image.size != (width, height):
-            if self.size is None:
-                raise ValueError(f"{_name(X, row)} is {image.height} x {image.width} (height x width), but the images "
-                                 f"of the fit are {height} x {width}; fit with size=({height}, {width}) to resize")
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(image)
 
-
-def _checked(X: Any) -> np.ndarray | Sequence:
-    """An array [n, h, w(, 3)] of images, or a sequence whose items nobody has looked at yet."""
-    if isinstance(X, str | os.PathLike):
-        raise ValueError(f"the images are one path, {str(X)!r}; give a list of paths, for example "
-                         "sorted(Path(folder).glob('*.png'))")
-    shape = getattr(X, "shape", (len(X),))
-    if 0 in shape:
-        raise ValueError(f"there are no images: the shape is {shape}; give at least one")
-    if len(shape) == 1:
-        return list(X)
-    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)) or X.dtype != np.uint8:
-        raise ValueError(f"the images have shape {shape} and dtype {getattr(X, 'dtype', 'object')}, but must be uint8 "
-                         "of [n, h, w] or [n, h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
-    return np.asarray(X)
+def _checked(X: Any) -> np.ndarray | list:
+    """An array [n, ...], or a list whose items nobody has looked at yet."""
+    X = as_items(X, "images")
+    return np.asarray(X) if getattr(X, "ndim", 1) > 1 else list(X)
 
 
 def _name(X: np.ndarray | Sequence, row: int) -> str:
-    return f"the image in row {row}" + (f" ({X[row]})" if isinstance(X[row], str | os.PathLike) else "")
+    return item_name("the image in row", row, X[row])
 
 
 def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]) -> Any:
     """`what` of one image, opened but with its pixels not yet decoded."""
     value = X[row]
-    if isinstance(value, np.ndarray):
-        if value.dtype != np.uint8 or 0 in value.shape or not (value.ndim == 2 or value.shape[2:] == (3,)):
-            raise ValueError(f"{_name(X, row)} has shape {value.shape} and dtype {value.dtype}, but must be uint8 of "
-                             "[h, w] or [h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
-        return what(Image.fromarray(value))
     if not isinstance(value, str | os.PathLike):
-        raise ValueError(f"{_name(X, row)} is of type {type(value).__name__}; give a path or a uint8 array")
+        value = np.asarray(value)
+        if value.dtype != np.uint8 or 0 in value.shape or not (value.ndim == 2 or value.shape[2:] == (3,)):
+            raise ValueError(f"{_name(X, row)} has shape {value.shape} and dtype {value.dtype}, but must be a path or "
+                             "uint8 of [h, w] or [h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
+        return what(Image.fromarray(value))
     try:
         with Image.open(value) as image:
             return what(image)
@@ -154,13 +130,12 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
 def _look(image: Image.Image) -> tuple[tuple[int, int], bool]:
     """(height, width), and whether it is stored in colour; decodes it only to see whether a palette is all grey."""
     size = (image.height, image.width)
-    if image.format in CAMERAS and image.getexif().get(ExifTags.Base.Orientation) in ON_ITS_SIDE:
+    if image.format in CAMERAS and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # on its side
         size = size[::-1]
-    colour = image.mode not in GREY
-    if image.mode in ("P", "PA"):
-        rgb = np.asarray(_flat(image))
-        colour = bool((rgb != rgb[..., :1]).any())
-    return size, colour
+    if image.mode not in ("P", "PA"):
+        return size, image.mode not in GREY
+    rgb = np.asarray(_flat(image))
+    return size, bool((rgb != rgb[..., :1]).any())
 
 
 def _flat(image: Image.Image) -> Image.Image:

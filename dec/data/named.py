@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from dec.config import Features, unknown
-from dec.data.base import Dataset, as_raw, check_rows, data_dir, encode_labels
-from dec.data.files import read_idx, read_numpy, read_table, read_usps
+from dec.data.base import Dataset, as_raw, data_dir, encode_labels
+from dec.data.files import Rows, read_hdf5, read_idx, read_numpy
 from dec.data.tabular import read_frame, table_dataset
 
 HALVES_SEED = 13
@@ -21,42 +22,39 @@ HALVES_SEED = 13
 class Named(NamedTuple):
     """What it takes to read one named data set."""
 
-    read: Callable[..., tuple[Any, np.ndarray]]  # (split, *paths of its files) -> rows, labels; a table: -> DataFrame
+    read: Callable[..., Any]  # (split, *paths of its files) -> rows, labels; a table: -> DataFrame
     about: str
     files: dict[str, tuple[str, ...]]  # of each split
     origin: str = ""  # how to get the files
+    shape: tuple[int, ...] = ()  # of a row; of texts and tables ()
     classes: tuple[str, ...] = ()  # readable names of the labels 0, 1, ...
     kind: Literal["array", "table", "text", "sequence"] = "array"
     folder: str = ""  # under $DEC_DATA, where it is not called like the data set
-    packed: bool = False  # each file may also carry .gz
     id: str | None = None  # of a table: the column that names the rows
     note: str = ""  # on the splits, for the source
 
 
-def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+def _digits(split: str) -> Rows:
     from sklearn.datasets import load_digits  # scikit-learn takes a second to import
 
     bunch = load_digits()
     return bunch.images.astype(np.uint8), bunch.target  # whole numbers 0..16, stored there as float64
 
 
-def _idx(split: str, images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
+def _idx(split: str, images: Path, labels: Path) -> Rows:
     return read_idx(images), read_idx(labels)
 
 
-def _usps(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    return read_usps(path, split)
+def _pendigits(split: str, path: Path) -> Rows:
+    """Comma-separated integers with the label in the last column."""
+    try:
+        table = np.loadtxt(path, dtype=np.int64, delimiter=",", ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a table of comma-separated integers ({error}); download it again") from error
+    return table[:, :-1], table[:, -1]
 
 
-def _pendigits(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    return read_table(path)
-
-
-def _phones(split: str, path: Path) -> pd.DataFrame:
-    return read_frame(path, ["asin"])
-
-
-def _imdb(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _imdb(split: str, path: Path) -> Rows:
     """One half of the reviews, drawn at random since the file has no splits, in the order of the file."""
     texts, labels = _texts(path, read_frame(path), "review", "sentiment")
     shuffled = np.random.default_rng(HALVES_SEED).permutation(len(texts))
@@ -65,79 +63,69 @@ def _imdb(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return texts[rows], labels[rows]
 
 
-def _reuters(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _reuters(split: str, path: Path) -> Rows:
     """The rows below three lines of header: the names, types and roles of the columns."""
     return _texts(path, read_frame(path)[2:].reset_index(drop=True), "Text", "Category")
 
 
-def _texts(path: Path, frame: pd.DataFrame, text: str, label: str) -> tuple[np.ndarray, np.ndarray]:
+def _texts(path: Path, frame: pd.DataFrame, text: str, label: str) -> Rows:
     """Two columns of a table: str objects, and labels as strings."""
     options = Features(columns=(text,), label=label, kinds=(f"{text}=text",))
     dataset = table_dataset(frame, path.stem, str(path), options)
     return dataset.x, np.array(dataset.classes)[dataset.y]
 
 
-def _hapt(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    x, y = _sequences(path, (6, 128))
-    return x.transpose(0, 2, 1), y
-
-
-def _ecg5000(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    x, y = _sequences(path, (140,))
-    return x[..., None], y
-
-
-def _sequences(path: Path, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of this shape and labels.
-
-    Raises:
-      ValueError: the file has others.
-    """
+def _hapt(split: str, path: Path) -> Rows:
     x, y = read_numpy(path)
-    if x.shape[1:] != shape or y is None:
-        raise ValueError(f"{path} should have X of shape [n, {', '.join(map(str, shape))}] and labels y, but has X of "
-                         f"shape {x.shape} and {'no' if y is None else 'its'} labels; download it again")
-    return x, y
+    return np.moveaxis(x, 1, -1), y  # channels last
 
 
 IDX_FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
              "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")}
 
 NAMED: dict[str, Named] = {
-    "digits": Named(_digits, "handwritten digits of scikit-learn, 1797 x 8 x 8, 10 classes", {"all": ()}),
-    "mnist": Named(_idx, "handwritten digits, 70000 x 28 x 28, 10 classes", IDX_FILES,
-                   "from Yann LeCun's MNIST page or a mirror of it, or use 'tfds:mnist'", packed=True),
-    "fashion_mnist": Named(_idx, "Zalando's articles of clothing, 70000 x 28 x 28, 10 classes", IDX_FILES,
-                           "from the GitHub repository zalandoresearch/fashion-mnist or Debian's package "
-                           "dataset-fashion-mnist, or use 'tfds:fashion_mnist'",
-                           ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-                            "Ankle boot"), packed=True),
-    "usps": Named(_usps, "postal digits, 9298 x 16 x 16, 10 classes", {"train": ("usps.h5",), "test": ("usps.h5",)},
-                  "as the HDF5 file of the 'USPS dataset' on Kaggle, with groups train and test"),
-    "pendigits": Named(_pendigits, "pen trajectories of digits, 10992 x 16, 10 classes",
-                       {"train": ("pendigits.tra",), "test": ("pendigits.tes",)},
-                       "from the UCI repository, 'Pen-Based Recognition of Handwritten Digits'"),
-    "phones": Named(_phones, "mobile phones on offer in 2019, 720 rows of mixed columns, without labels",
-                    {"all": ("items.csv",)}, "as items.csv of 'Amazon Cell Phones Reviews' on Kaggle", kind="table",
-                    id="asin"),
-    "imdb": Named(_imdb, f"film reviews, 50000 texts, 2 classes; train and test: halves drawn with seed {HALVES_SEED}",
-                  {"train": ("IMDB Dataset.csv",), "test": ("IMDB Dataset.csv",)},
-                  "as 'IMDB Dataset of 50K Movie Reviews' on Kaggle", kind="text", packed=True,
-                  note=f" (halves drawn with seed {HALVES_SEED})"),
-    "reuters_r8": Named(_reuters, "news of Reuters-21578, 7674 texts, 8 classes",
-                        {"train": ("reuters-r8-train.tab",), "test": ("reuters-r8-test.tab",)},
-                        "from the data sets of the Orange data mining suite", kind="text", packed=True),
-    "hapt": Named(_hapt, "accelerometer and gyroscope of smartphones, 10017 x 128 steps x 6, 6 classes",
-                  {"all": ("hapt.npz",)},
-                  "by cutting the raw signals of 'Smartphone-Based Recognition of Human Activities and Postural "
-                  "Transitions' in the UCI repository into windows of 128 steps, 64 apart, of one activity each: X "
-                  "[n, 6, 128] and y (1 to 6)",
-                  ("", "walking", "walking upstairs", "walking downstairs", "sitting", "standing", "lying"),
-                  "sequence"),
-    "ecg5000": Named(_ecg5000, "heartbeats, 5000 x 140 steps, 5 classes", {"all": ("ECG5000.npz",)},
-                     "from the UCR archive, train and test stacked: X [5000, 140] and y (1 to 5)",
-                     ("", "normal", "R-on-T premature ventricular contraction", "premature ventricular contraction",
-                      "supraventricular premature or ectopic beat", "unclassified"), "sequence", folder="ucr"),
+    "digits": Named(
+        _digits, "handwritten digits of scikit-learn, 1797 x 8 x 8, 10 classes", {"all": ()}, shape=(8, 8)),
+    "mnist": Named(
+        _idx, "handwritten digits, 70000 x 28 x 28, 10 classes", IDX_FILES,
+        "from Yann LeCun's MNIST page or a mirror of it, or use 'tfds:mnist'", (28, 28)),
+    "fashion_mnist": Named(
+        _idx, "Zalando's articles of clothing, 70000 x 28 x 28, 10 classes", IDX_FILES,
+        "from the GitHub repository zalandoresearch/fashion-mnist or Debian's package dataset-fashion-mnist, or use "
+        "'tfds:fashion_mnist'", (28, 28),
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")),
+    "usps": Named(
+        lambda split, path: read_hdf5(path, split), "postal digits, 9298 x 16 x 16, 10 classes",
+        {"train": ("usps.h5",), "test": ("usps.h5",)},
+        "as the HDF5 file of the 'USPS dataset' on Kaggle, with groups train and test", (16, 16)),
+    "pendigits": Named(
+        _pendigits, "pen trajectories of digits, 10992 x 16, 10 classes",
+        {"train": ("pendigits.tra",), "test": ("pendigits.tes",)},
+        "from the UCI repository, 'Pen-Based Recognition of Handwritten Digits'", (16,)),
+    "phones": Named(
+        lambda split, path: read_frame(path, ["asin"]),
+        "mobile phones on offer in 2019, 720 rows of mixed columns, without labels", {"all": ("items.csv",)},
+        "as items.csv of 'Amazon Cell Phones Reviews' on Kaggle", kind="table", id="asin"),
+    "imdb": Named(
+        _imdb, f"film reviews, 50000 texts, 2 classes; train and test: halves drawn with seed {HALVES_SEED}",
+        {"train": ("IMDB Dataset.csv",), "test": ("IMDB Dataset.csv",)},
+        "as 'IMDB Dataset of 50K Movie Reviews' on Kaggle", kind="text",
+        note=f" (halves drawn with seed {HALVES_SEED})"),
+    "reuters_r8": Named(
+        _reuters, "news of Reuters-21578, 7674 texts, 8 classes",
+        {"train": ("reuters-r8-train.tab",), "test": ("reuters-r8-test.tab",)},
+        "from the data sets of the Orange data mining suite", kind="text"),
+    "hapt": Named(
+        _hapt, "accelerometer and gyroscope of smartphones, 10017 x 128 steps x 6, 6 classes", {"all": ("hapt.npz",)},
+        "by cutting the raw signals of 'Smartphone-Based Recognition of Human Activities and Postural Transitions' in "
+        "the UCI repository into windows of 128 steps, 64 apart, of one activity each: X [n, 6, 128] and y (1 to 6)",
+        (128, 6), ("", "walking", "walking upstairs", "walking downstairs", "sitting", "standing", "lying"),
+        "sequence"),
+    "ecg5000": Named(
+        lambda split, path: read_numpy(path), "heartbeats, 5000 x 140 steps, 5 classes", {"all": ("ECG5000.npz",)},
+        "from the UCR archive, train and test stacked: X [5000, 140] and y (1 to 5)", (140, 1),
+        ("", "normal", "R-on-T premature ventricular contraction", "premature ventricular contraction",
+         "supraventricular premature or ectopic beat", "unclassified"), "sequence", folder="ucr"),
 }
 
 
@@ -156,7 +144,7 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
     if split and split not in entry.files:
         raise ValueError(unknown(f"split of {name}", split, list(entry.files)))
     splits = [split] if split else list(entry.files)
-    found = {s: _find(name, s) for s in splits}
+    found = {s: find(name, s) for s in splits}
     missing = [file for s in splits for file, path in zip(entry.files[s], found[s]) if path is None]
     if missing:
         root = data_dir()
@@ -168,12 +156,12 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
     parts = [entry.read(s, *found[s]) for s in splits]
     if entry.kind == "table":
         return table_dataset(parts[0], name, name, replace(features, id=features.id or entry.id), labels)
+    for s, (x, y) in zip(splits, parts):
+        if y is None or (entry.shape and math.prod(x.shape[1:]) != math.prod(entry.shape)):
+            raise ValueError(f"{found[s][0]} should have labels and rows of shape {entry.shape}, but has rows of shape "
+                             f"{x.shape[1:]} and {'no' if y is None else 'its'} labels; download it again")
     x = np.concatenate([part[0] for part in parts])
-    if entry.kind == "array":
-        x = as_raw(x, f"{name}:{split}" if split else name)
-    elif entry.kind == "sequence":
-        x = np.ascontiguousarray(x, np.float32)
-        check_rows(x, name)
+    x = as_raw(x.reshape(-1, *entry.shape), name) if entry.shape else x
     y, classes = encode_labels(np.concatenate([part[1] for part in parts]), len(x), name)
     if entry.classes:
         classes = tuple(entry.classes[int(value)] for value in classes)
@@ -181,14 +169,9 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
     return Dataset(name, x, y, classes, f"{name}{which}{entry.note}, {len(x)} rows", entry.kind)
 
 
-def on_this_machine(name: str) -> bool:
-    """Whether every file of the named data set is there (not whether it is sound)."""
-    return all(None not in _find(name, split) for split in NAMED[name].files)
-
-
-def _find(name: str, split: str) -> list[Path | None]:
+def find(name: str, split: str) -> list[Path | None]:
     """The path of each file of a split, plain or gzip; None for one that is missing."""
     root, entry = data_dir(), NAMED[name]
-    names = [(file, f"{file}.gz") if entry.packed else (file,) for file in entry.files[split]]
-    places = [[root / (entry.folder or name) / n for n in pair] if root else [] for pair in names]
-    return [next((path for path in pair if path.is_file()), None) for pair in places]
+    places = [[root / (entry.folder or name) / (file + gz) for gz in ("", ".gz")] if root else []
+              for file in entry.files[split]]
+    return [next(filter(Path.is_file, pair), None) for pair in places]

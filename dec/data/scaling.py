@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-import typing
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dec.config import Model, unknown
+from dec.config import Model
 from dec.data.base import row_blocks
-
-KINDS: tuple[str, ...] = typing.get_args(typing.get_type_hints(Model)["scaling"])
 
 
 class Scaling(NamedTuple):
@@ -42,7 +39,7 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
 
     Args:
       x: [n, ...] finite values, an array, CSR or other rows that can be sliced; a row is flattened to d columns.
-      kind: one of `KINDS`.
+      kind: one of these five.
 
     Raises:
       ValueError: an unknown kind.
@@ -50,23 +47,21 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
     References:
       power: Xie, Girshick & Farhadi 2016, Unsupervised Deep Embedding for Clustering Analysis, section 4.
     """
+    kind = Model(scaling=kind).scaling  # refuses one that is unknown
     shift, scale = np.float64(0), np.float64(1)
     if kind == "power":
         scale = _reciprocal(np.sqrt(sum((b * b).sum() for _, b in row_blocks(x, np.float64)) / math.prod(x.shape)))
     elif kind in ("range", "symmetric"):
-        low, high = _extremes(x)
-        low, high = low.min(), high.max()
-        shift, scale = low, _reciprocal(high - low)
-        if kind == "symmetric":
-            shift, scale = (low + high) / 2, _reciprocal((high - low) / 2)
+        lows, highs = _extremes(x)
+        low, high = lows.min(), highs.max()
+        shift, width = (low, high - low) if kind == "range" else ((low + high) / 2, (high - low) / 2)
+        scale = _reciprocal(width)
     elif kind == "standard":
         shift = sum(b.sum(axis=0) for _, b in row_blocks(x, np.float64)) / x.shape[0]
         variance = sum(((b - shift) ** 2).sum(axis=0) for _, b in row_blocks(x, np.float64)) / x.shape[0]
         # The rounded mean can give a constant float64 column a tiny variance instead of 0: ask its values.
         constant = np.equal(*_extremes(x))
         scale = _reciprocal(np.where(constant, 0, np.sqrt(variance)))
-    elif kind != "none":
-        raise ValueError(unknown("scaling", kind, list(KINDS)))
     return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
 
 

@@ -30,12 +30,7 @@ class Rows(Protocol):
 
 
 class Subset:
-    """Some rows of `x`, which are read when they are asked for.
-
-    Args:
-      x: any rows [n, ...].
-      rows: [m] ascending row numbers.
-    """
+    """The rows of any `x` [n, ...] with the ascending numbers `rows` [m], read when they are asked for."""
 
     def __init__(self, x: Rows, rows: np.ndarray) -> None:
         self._x, self._rows = x, rows
@@ -140,11 +135,7 @@ def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
 
 
 class ParquetRows:
-    """The rows [n, W] that fitted features make of a `ParquetTable`, made anew whenever they are asked for.
-
-    Args:
-      table: raw rows.
-      features: a fitted `TableFeatures`.
+    """The rows [n, W] that a fitted `TableFeatures` makes of a `ParquetTable`, made anew whenever they are asked for.
 
     Raises:
       ValueError: missing columns; on reading, what `TableFeatures.transform` and `ParquetTable` refuse.

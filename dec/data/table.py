@@ -10,38 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
+from sklearn import preprocessing
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MinMaxScaler,
-    OneHotEncoder,
-    QuantileTransformer,
-    RobustScaler,
-    StandardScaler,
-)
 from sklearn.utils.validation import check_is_fitted
 
-from dec.config import unknown
-from dec.data.columns import (
-    as_dates,
-    as_frame,
-    as_strings,
-    check_columns,
-    chosen_kinds,
-    infer_kind,
-    is_date,
-    is_missing,
-    is_number,
-    read_column,
-    summary,
-)
+from dec.data import columns
+from dec.data.base import check_parameters
 from dec.data.text import TextFeatures
 
-NUMERIC = ("standard", "robust", "minmax", "quantile", "none")
-MISSING = ("impute", "category", "drop", "error")
 
 class TableFeatures(TransformerMixin, BaseEstimator):
     """A pandas DataFrame with columns of any kinds to a matrix [n, W] of float32; CSR where less than 30 % is not 0.
@@ -66,10 +45,9 @@ class TableFeatures(TransformerMixin, BaseEstimator):
       kinds: {column: kind}, or a sequence of 'COLUMN=KIND', where the inferred kind is wrong.
       numeric: scaling of numbers. standard: mean 0 and variance 1; robust: median 0 and quartiles 1 apart (variance 1
         where the quartiles are equal); minmax: to [0, 1]; quantile: ranks, to [0, 1]; none.
-      missing: impute: the median of number and log, the most frequent value of the others, and one column more that is
-        1 where a value was missing in a column with missing values in `fit`; text just has no words there. category:
-        the same, but '(missing)' is a category of its own. error, drop: refuse missing values (a transformer must not
-        leave out rows; who reads the table can).
+      missing: impute: the median of number and log, the most frequent value of the others, no words in text, and for
+        each column with missing values in `fit` one more that is 1 there. category: the same, but '(missing)' is a
+        category of its own. error, drop: refuse missing values (rows are left out by who reads the table).
       max_categories: of a column with more, the rarest share one, '(rare)'.
       text, vocabulary, stop_words: see `TextFeatures`.
 
@@ -97,22 +75,19 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         """Learn kinds, scales, categories and words from the rows `X`.
 
         Raises:
-          ValueError: an option with an unknown value; no rows, or no column that is used; or a column, named with the
-            row and the value, that holds what its kind does not allow: mostly numbers but not only, infinite values,
-            missing ones where they are refused.
+          ValueError: an unknown option; no rows, or no column that is used; or a value that the kind of its column does
+            not allow, with the row: a word among numbers, an infinite one, a missing one where those are refused.
         """
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: Any = None) -> np.ndarray | csr_array:
         """`fit` and `transform` in one pass over the rows."""
-        for name, value, known in (("numeric", self.numeric, NUMERIC), ("missing", self.missing, MISSING)):
-            if value not in known:
-                raise ValueError(unknown(name, str(value), list(known)))
-        X = as_frame(X)
+        check_parameters(self)
+        X = columns.as_frame(X)
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(object), X.shape[1]
         self._learn_kinds(X)
-        self.dates_ = tuple(name for name in self._of("number", "log") if is_date(X[name]))
+        self.dates_ = tuple(name for name in self._of("number", "log") if columns.is_date(X[name]))
         values = self._read(X)
         self.missing_ = tuple(name for name in values if pd.isna(values[name]).any())
         clean = self._clean(values)
@@ -123,12 +98,12 @@ class TableFeatures(TransformerMixin, BaseEstimator):
             if "has a word" not in str(error):
                 raise
             raise ValueError(f"column {' or '.join(map(repr, self._of('text')))} of kind text: {error}") from error
-        self.categories_ = self._categories()
+        self.categories_ = {name: self._labels(name) for name in self._of("category")}
         widths = {"gaussian": len(self._of("number", "log")), "poisson": len(self._of("count")),
                   "bernoulli": len(self._of("boolean")) + len(self._indicators)}
         self.blocks_ = (*(f"{kind}:{width}" for kind, width in widths.items() if width),
                         *(f"categorical:{len(labels)}" for labels in self.categories_.values()),
-                        *(block for name in self._of("text") for block in self._words(name).blocks_))
+                        *(block for name in self._of("text") for block in self._fitted(name).blocks_))
         return _float32(rows)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray | csr_array:
@@ -138,8 +113,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
           ValueError: no rows, missing columns, or values that a column's kind does not allow.
         """
         check_is_fitted(self)
-        X = as_frame(X)
-        check_columns(X, self.used_)
+        X = columns.as_frame(X, self.used_)
         extra = [name for name in X.columns if name not in self.kinds_]
         if extra:
             warnings.warn(f"these columns were not there in fit and are not used: {', '.join(map(repr, extra))}",
@@ -156,23 +130,24 @@ class TableFeatures(TransformerMixin, BaseEstimator):
           ValueError: another number of columns than W.
         """
         check_is_fitted(self)
-        X = csr_array(X) if issparse(X) else np.asarray(X)
-        if X.ndim != 2 or X.shape[1] != self.n_features_out:
-            raise ValueError(f"X has shape {X.shape}, but rows of the {self.n_features_out} features are needed")
+        X, features = csr_array(X) if issparse(X) else np.asarray(X), len(self._features())
+        if X.ndim != 2 or X.shape[1] != features:
+            raise ValueError(f"X has shape {X.shape}, but rows of the {features} features are needed")
         found: dict[str, Any] = {}
-        for kind, place in self.transformer_.output_indices_.items():
-            names = self._of(kind)
-            if not names:  # the indicators, or a column of its own
+        for step, place in self.transformer_.output_indices_.items():
+            kind, _, at = step.partition(" ")
+            if kind not in ("number", "log", "count", "boolean", "category"):
                 continue
             block = (X[:, place].toarray() if issparse(X) else X[:, place]).astype(np.float64)
+            if kind == "category":
+                name = self.used_[int(at)]
+                labels = np.array(self.categories_[name], object)
+                found[name] = np.where((block != 0).any(axis=1), labels[block.argmax(axis=1)], None)
+                continue
             if kind in ("number", "log"):
                 block = self.transformer_.named_transformers_[kind][1:].inverse_transform(block)
-            found |= dict(zip(names, block.T >= 0.5 if kind == "boolean" else block.T))
-        found |= {name: as_dates(found[name]) for name in self.dates_}
-        for name, labels in self.categories_.items():
-            block = X[:, self.category_places()[name]]
-            block = block.toarray() if issparse(block) else block
-            found[name] = np.where((block != 0).any(axis=1), np.array(labels, object)[block.argmax(axis=1)], None)
+            found |= dict(zip(self._of(kind), block.T >= 0.5 if kind == "boolean" else block.T))
+        found |= {name: columns.as_dates(found[name]) for name in self.dates_}
         return pd.DataFrame({name: found[name] for name in self.kinds_ if name in found})
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -180,34 +155,26 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.array([feature for _, feature in self._features()], dtype=object)
 
-    @property
-    def n_features_out(self) -> int:
-        """W, the number of features."""
-        check_is_fitted(self)
-        return sum(int(block.partition(":")[2]) for block in self.blocks_)
-
     def describe(self, X: pd.DataFrame) -> pd.DataFrame:
-        """What each column of `fit` is in the rows `X`, and what becomes of it; one row a column.
-
-        Its columns are: column, kind (or 'dropped: why'), missing and unique (numbers of values), values (the range of
-        numbers, the most frequent one of others) and becomes (the number of features).
+        """What each column of `fit` is in the rows `X`: column, kind (or 'dropped: why'), missing and unique (how many
+        values), values (the range of numbers, the most frequent one of others) and becomes (how many features).
 
         Raises:
           ValueError: no rows, or missing columns.
         """
         check_is_fitted(self)
-        X = as_frame(X)
-        check_columns(X, list(self.kinds_))
+        X = columns.as_frame(X, self.kinds_)
         becomes, rows = Counter(name for name, _ in self._features()), []
         for name, kind in self.kinds_.items():
-            column = X[name] if is_number(X[name]) else pd.Series(as_strings(X[name]), dtype=object)
+            column = X[name] if columns.is_number(X[name]) else pd.Series(columns.as_strings(X[name]), dtype=object)
             rows.append({"column": name, "kind": f"dropped: {self.dropped_[name]}" if kind == "drop" else kind,
                          "missing": int(column.isna().sum()), "unique": column.nunique(),
-                         "values": summary(X[name]), "becomes": becomes[name]})
+                         "values": columns.summary(X[name]), "becomes": becomes[name]})
         return pd.DataFrame(rows)
 
     @property
     def used_(self) -> list[str]:
+        """The columns that are not dropped."""
         return [name for name, kind in self.kinds_.items() if kind != "drop"]
 
     def _of(self, *kinds: str) -> list[str]:
@@ -223,7 +190,8 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         """The step of the ColumnTransformer for a column of categories or text; the others share one for each kind."""
         return f"{self.kinds_[name]} {self.used_.index(name)}"
 
-    def _words(self, name: str) -> TextFeatures:
+    def _fitted(self, name: str) -> Any:
+        """The transformer of such a column."""
         return self.transformer_.named_transformers_[self._step(name)]
 
     def _features(self) -> list[tuple[str, str]]:
@@ -232,15 +200,15 @@ class TableFeatures(TransformerMixin, BaseEstimator):
                 *((name, f"{name} is missing") for name in self._indicators),
                 *((name, f"{name}={value}") for name, values in self.categories_.items() for value in values),
                 *((name, f"{name}:{word}") for name in self._of("text")
-                  for word in self._words(name).get_feature_names_out())]
+                  for word in self._fitted(name).get_feature_names_out())]
 
     def _learn_kinds(self, X: pd.DataFrame) -> None:
         """Set kinds_ and dropped_."""
-        chosen = chosen_kinds(self.kinds, list(X.columns))
+        chosen = columns.chosen_kinds(self.kinds, list(X.columns))
         self.kinds_, self.dropped_ = {}, {}
         for name, column in X.items():
-            self.kinds_[name], why = (chosen[name], "by choice") if name in chosen else infer_kind(column)
-            if is_missing(column).all():
+            self.kinds_[name], why = (chosen[name], "by choice") if name in chosen else columns.infer_kind(column)
+            if columns.is_missing(column).all():
                 self.kinds_[name], why = "drop", "has no values"  # whatever was chosen: nothing can be learnt from it
             if self.kinds_[name] == "drop":
                 self.dropped_[name] = why
@@ -252,7 +220,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
 
     def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
         """The values [n] of the used columns: float64, or str objects; NaN where missing."""
-        values = {name: read_column(X[name], self.kinds_[name], name in self.dates_) for name in self.used_}
+        values = {name: columns.read_column(X[name], self.kinds_[name], name in self.dates_) for name in self.used_}
         for name, column in values.items() if self.missing in ("drop", "error") else ():
             where = np.flatnonzero(pd.isna(column))
             if where.size:
@@ -263,16 +231,14 @@ class TableFeatures(TransformerMixin, BaseEstimator):
 
     def _clean(self, values: dict[str, np.ndarray]) -> pd.DataFrame:
         """The used columns, then the indicators, called 0, 1, ...: what the ColumnTransformer takes."""
-        columns, indicators = [], self._indicators
+        clean, indicators = [], self._indicators
         own = set(self.missing_) - set(indicators)
         for name, column in values.items():
-            if self.kinds_[name] == "text":
-                column = np.where(pd.isna(column), "", column)
-            elif name in own:
-                column = np.where(pd.isna(column), "(missing)", column)
-            columns.append(column)
-        columns += [pd.isna(values[name]).astype(np.float64) for name in indicators]
-        return pd.DataFrame(dict(enumerate(columns)))
+            if self.kinds_[name] == "text" or name in own:
+                column = np.where(pd.isna(column), "(missing)" if name in own else "", column)
+            clean.append(column)
+        clean += [pd.isna(values[name]).astype(np.float64) for name in indicators]
+        return pd.DataFrame(dict(enumerate(clean)))
 
     def category_places(self) -> dict[str, slice]:
         """The columns of the features that each category column became."""
@@ -281,42 +247,37 @@ class TableFeatures(TransformerMixin, BaseEstimator):
     def _transformer(self, clean: pd.DataFrame) -> ColumnTransformer:
         """What becomes of the columns of `_clean`, not yet fitted."""
         scaling = {
-            "standard": [StandardScaler()],
+            "standard": [preprocessing.StandardScaler()],
             # Standardized first, which changes nothing but for columns with equal quartiles: those it does not scale.
-            "robust": [StandardScaler(), RobustScaler()],
-            "minmax": [MinMaxScaler()],
-            "quantile": [QuantileTransformer(n_quantiles=min(1000, len(clean)), random_state=0)],
-            "none": [FunctionTransformer()],
+            "robust": [preprocessing.StandardScaler(), preprocessing.RobustScaler()],
+            "minmax": [preprocessing.MinMaxScaler()],
+            "quantile": [preprocessing.QuantileTransformer(n_quantiles=min(1000, len(clean)), random_state=0)],
+            "none": [preprocessing.FunctionTransformer()],
         }[self.numeric]
-        log = FunctionTransformer(np.log1p, inverse_func=np.expm1, check_inverse=False)
+        log = preprocessing.FunctionTransformer(np.log1p, inverse_func=np.expm1, check_inverse=False)
         frequent = SimpleImputer(strategy="most_frequent")
-        steps = {"number": make_pipeline(SimpleImputer(strategy="median"), *scaling),
-                 "log": make_pipeline(SimpleImputer(strategy="median"), log, *scaling),
-                 "count": frequent, "boolean": frequent, "missing": "passthrough"}
         at = {name: i for i, name in enumerate(self.used_)}
-        places = {kind: [at[name] for name in self._of(kind)] for kind in steps}
-        places["missing"] = list(range(len(at), clean.shape[1]))
-        own = []
+        kinds = {"number": make_pipeline(SimpleImputer(strategy="median"), *scaling),
+                 "log": make_pipeline(SimpleImputer(strategy="median"), log, *scaling),
+                 "count": frequent, "boolean": frequent}
+        steps = [(kind, step, [at[name] for name in self._of(kind)]) for kind, step in kinds.items()]
+        steps.append(("missing", "passthrough", list(range(len(at), clean.shape[1]))))
         for name in self._of("category"):
             # scikit-learn would also call the rarest of exactly max_categories rare, and count unseen ones to it.
             many = self.max_categories is not None and clean[at[name]].nunique() > self.max_categories
-            one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", dtype=np.float32,
-                                    max_categories=self.max_categories if many else None)
-            own.append((self._step(name), make_pipeline(frequent, one_hot), [at[name]]))
+            one_hot = preprocessing.OneHotEncoder(handle_unknown="infrequent_if_exist", dtype=np.float32,
+                                                  max_categories=self.max_categories if many else None)
+            steps.append((self._step(name), make_pipeline(frequent, one_hot), [at[name]]))
         for name in self._of("text"):
             words = TextFeatures(text=self.text, vocabulary=self.vocabulary, stop_words=self.stop_words)
-            own.append((self._step(name), words, at[name]))
-        return ColumnTransformer([*((kind, steps[kind], places[kind]) for kind in steps if places[kind]), *own])
+            steps.append((self._step(name), words, at[name]))
+        return ColumnTransformer([step for step in steps if step[2] != []])
 
-    def _categories(self) -> dict[str, list[str]]:
-        """The labels of each category column's one-hot block, in the encoder's order: the rare ones come last."""
-        found = {}
-        for name in self._of("category"):
-            encoder = self.transformer_.named_transformers_[self._step(name)][-1]
-            rare = set(encoder.infrequent_categories_[0]) if encoder.max_categories else set()
-            found[name] = [str(value) for value in encoder.categories_[0] if value not in rare]
-            found[name] += ["(rare)"] if rare else []
-        return found
+    def _labels(self, name: str) -> list[str]:
+        """The labels of a category column's one-hot block, in the encoder's order: the rare ones come last."""
+        encoder = self._fitted(name)[-1]
+        rare = set(encoder.infrequent_categories_[0]) if encoder.max_categories else set()
+        return [*(str(value) for value in encoder.categories_[0] if value not in rare), *(["(rare)"] if rare else [])]
 
 
 def _float32(rows: Any) -> np.ndarray | csr_array:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
-from dec.config import unknown
+from dec.data.base import as_items, check_parameters
 
-KINDS = ("counts", "tfidf", "hashing")
 TAG = re.compile(r"<(?:/?[a-z]|[!?])[^<>]*>", re.IGNORECASE)  # not the < of 'x < 3' or of '<3'
 
 
@@ -51,38 +48,29 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         """Learn the words of the texts `X` [n].
 
         Raises:
-          ValueError: an unknown `text`, a `vocabulary` below 1, rows that are missing or no strings, or not one word
-            in all of them.
+          ValueError: an unknown `text`, a `vocabulary` below 1, rows that are no strings, or not one word in all.
         """
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: Iterable[str], y: Any = None) -> csr_array:
         """`fit` and `transform` in one pass over the texts."""
-        if self.text not in KINDS:
-            raise ValueError(unknown("text", str(self.text), list(KINDS)))
-        if not isinstance(self.vocabulary, Integral) or self.vocabulary < 1:
-            raise ValueError(f"vocabulary={self.vocabulary!r} must be a whole number of at least 1")
+        check_parameters(self)
         texts = _texts(X)
-        options = {"stop_words": "english" if self.stop_words else None, "dtype": np.float32}
-        if self.text == "hashing":
-            vectorizer = HashingVectorizer(n_features=self.vocabulary, alternate_sign=False, **options)
-        else:
-            vectorizer = (CountVectorizer if self.text == "counts" else TfidfVectorizer)(
-                max_features=self.vocabulary, **options)
+        vectorizer = {"counts": CountVectorizer(max_features=self.vocabulary),
+                      "tfidf": TfidfVectorizer(max_features=self.vocabulary),
+                      "hashing": HashingVectorizer(n_features=self.vocabulary, alternate_sign=False)}[self.text]
+        vectorizer.set_params(stop_words="english" if self.stop_words else None, dtype=np.float32)
         try:
             rows = csr_array(vectorizer.fit_transform(map(_clean, texts)))[:, : self.truncate]
-            found = rows.nnz > 0
         except ValueError as error:
             if "empty vocabulary" not in str(error):
                 raise
-            found = False
-        if not found:
-            raise ValueError(f"none of the {len(texts)} texts has a word: all are empty"
-                             + (", or hold English stop words alone; keep those by --stop-words false (in Python "
-                                "stop_words=False), or"
-                                if self.stop_words else "; a word is two or more letters or digits in a row;")
-                             + " look whether this is the column of texts")
+            rows = csr_array((0, 0))
+        if not rows.nnz:
+            stops = " but English stop words (keep those by --stop-words false, in Python stop_words=False)"
+            raise ValueError(f"none of the {len(texts)} texts has a word, which is two or more letters or digits in a "
+                             f"row,{stops if self.stop_words else ''}; look whether this is the column of texts")
         if self.text != "hashing":  # plain integers, because skops writes a file for each NumPy one
             vectorizer.vocabulary_ = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
         self.vectorizer_ = vectorizer
@@ -102,28 +90,19 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         """The word of each column, 'bucket 17' for hashing."""
         check_is_fitted(self)
         if isinstance(self.vectorizer_, HashingVectorizer):
-            names = np.array([f"bucket {i}" for i in range(self.vectorizer_.n_features)], dtype=object)
-        else:
-            names = self.vectorizer_.get_feature_names_out()
-        return names[: self.truncate]
+            return np.array([f"bucket {i}" for i in range(self.vectorizer_.n_features)], dtype=object)[: self.truncate]
+        return self.vectorizer_.get_feature_names_out()[: self.truncate]
 
 
 def _texts(X: Iterable[str]) -> list[str]:
     """The texts of `X`, each checked to be one."""
-    if isinstance(X, str) or getattr(X, "ndim", 1) != 1:
-        given = f"one string, {X[:30]!r}" if isinstance(X, str) else f"of shape {X.shape}"
-        raise ValueError(f"the texts are {given}, but must be a list or column [n] of strings, like frame['review']")
-    texts = list(X)
-    if not texts:
-        raise ValueError("there are no texts; give at least one")
+    if getattr(X, "ndim", 1) != 1:
+        raise ValueError(f"the texts are of shape {X.shape}, but must be a list or column [n], like frame['review']")
+    texts = as_items(X if isinstance(X, str) else list(X), "texts")
     for row, value in enumerate(texts):
-        if isinstance(value, str):
-            continue
-        if pd.api.types.is_scalar(value) and pd.isna(value):
-            raise ValueError(f"the text in row {row} is missing ({value}); leave such rows out, or put '' there for a "
-                             "row without words")
-        raise ValueError(f"the text in row {row} is {value!r} of type {type(value).__name__}, not a string; convert "
-                         "the column, for example with column.astype(str)")
+        if not isinstance(value, str):
+            raise ValueError(f"the text in row {row} is {value!r} of type {type(value).__name__}, not a string; leave "
+                             "the row out if it is missing, or convert the column, for example with column.astype(str)")
     return texts
 
 

@@ -1,72 +1,57 @@
 """Data sets of tensorflow-datasets, read without TensorFlow from array_record files and decoded once.
 
 `tfds.load` needs TensorFlow; random access to array_record files does not. A set of tfds is prepared only by its user,
-since that downloads it and may need TensorFlow (see `PREPARE`); those of `BUILDERS` need neither (see `prepare`).
+since that downloads it and may need TensorFlow (see `PREPARE`); `usps` needs neither (see `prepare`).
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
+import json
 import os
-import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 
-from dec.config import digest, unknown
-from dec.data import base
-from dec.data.base import Dataset, as_raw, cache_dir, encode_labels
-
-# The builders of this package: the module that registers each with tfds, and the files it needs.
-BUILDERS = {"usps": ("dec.data.usps", ("usps.h5",))}
+from dec.config import digest, nearest, unknown
+from dec.data.base import Dataset, as_raw, cache_dir, data_dir, encode_labels
 
 PREPARE = """tfds:{name} is not prepared as array_record under {root}. Prepare it once, with a network, by
   import tensorflow_datasets as tfds
   tfds.builder({name!r}, data_dir={root!r}, file_format='array_record').download_and_prepare()
 That step needs TensorFlow installed wherever images are given to tfds as arrays (mnist, cifar10, ...); reading needs
 no TensorFlow. Other formats than array_record are not read (tfrecord needs TensorFlow, parquet loses rows)."""
-PREPARE_OURS = """tfds:{name} is not prepared as array_record under {root}. Prepare it once by
-  dec data prepare {name} --from DIR
-where DIR is the folder with {files}; that needs neither a network nor TensorFlow."""
+PREPARE_USPS = """tfds:usps is not prepared as array_record under {root}. Prepare it once by
+  dec data prepare usps --from DIR
+where DIR is the folder with usps.h5; that needs neither a network nor TensorFlow."""
 
 
-def prepare(name: str, source: Path, data_dir: Path | None = None) -> str:
-    """Write a set of `BUILDERS` as array_record; `tfds:NAME` then reads it. No network and no TensorFlow are needed.
+def prepare(name: str, source: Path) -> str:
+    """Write `usps`, from the folder `source`, as array_record under $DEC_DATA/tfds, without network and TensorFlow.
 
-    Args:
-      source: the folder with the files that its authors published.
-      data_dir: goes into the folder tfds of this one; default $DEC_DATA.
-
-    Returns:
-      One line that says where it is. A set that is prepared already is left as it is.
+    `tfds:usps` then reads it. A set that is prepared already is left as it is. Returns a line that says where it is.
 
     Raises:
-      FileNotFoundError: `source` lacks a file.
+      FileNotFoundError: `source` lacks the file that its authors published.
       ValueError: an unknown name, no folder to write to, or a damaged file.
     """
-    if name not in BUILDERS:
-        raise ValueError(unknown("data set to prepare", name, list(BUILDERS)))
-    data_dir = data_dir or base.data_dir()
-    if data_dir is None:
-        raise ValueError(f"no folder to prepare {name} in: set DEC_DATA to the folder for data sets; it goes into the "
+    if name != "usps":
+        raise ValueError(unknown("data set to prepare", name, ["usps"]))
+    if data_dir() is None:
+        raise ValueError("no folder to prepare usps in: set DEC_DATA to the folder for data sets; it goes into the "
                          "folder tfds in that one")
-    import tensorflow_datasets as tfds
+    from dec.data.usps import Usps  # registers it, which reading does not need
 
-    module, files = BUILDERS[name]
-    importlib.import_module(module)
-    builder = tfds.builder(name, data_dir=data_dir / "tfds", file_format="array_record")
+    builder = Usps(data_dir=data_dir() / "tfds", file_format="array_record")
     if builder.data_path.exists():
-        return f"tfds:{name} is already prepared in {builder.data_path}; remove that folder to prepare it again"
-    missing = [file for file in files if not (source / file).is_file()]
-    if missing:
-        raise FileNotFoundError(f"no {', '.join(missing)} in {source}. To prepare {name}, give the folder with "
+        return f"tfds:usps is already prepared in {builder.data_path}; remove that folder to prepare it again"
+    if not (source / "usps.h5").is_file():
+        raise FileNotFoundError(f"no usps.h5 in {source}. To prepare usps, give the folder with "
                                 f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS}")
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=source))
     rows = sum(split.num_examples for split in builder.info.splits.values())
-    return f"prepared tfds:{name}, {rows} rows, in {builder.data_path}"
+    return f"prepared tfds:usps, {rows} rows, in {builder.data_path}"
 
 
 def read_tfds(spec: str) -> Dataset:
@@ -81,23 +66,17 @@ def read_tfds(spec: str) -> Dataset:
       FileNotFoundError: not prepared as array_record.
       ValueError: an unknown name or split, no text and no image or numeric feature of one fixed shape, or no rows.
     """
-    import tensorflow_datasets as tfds
-
     name, _, split = spec.partition(":")
-    data_dir = base.data_dir()
-    root = data_dir / "tfds" if data_dir else None
-    where = str(root or tfds.core.constants.DATA_DIR)
-    if name in BUILDERS:
-        unprepared = PREPARE_OURS.format(name=name, root=where, files=", ".join(BUILDERS[name][1]))
-    else:
-        unprepared = PREPARE.format(name=name, root=where)
+    root = data_dir() / "tfds" if data_dir() else None
+    unprepared = (PREPARE_USPS if name == "usps" else PREPARE).format(
+        name=name, root=str(root or tfds.core.constants.DATA_DIR))
     try:
         builder = tfds.builder(name, data_dir=root)
     except tfds.core.DatasetNotFoundError:
-        if name in BUILDERS:
+        if name == "usps":
             raise FileNotFoundError(unprepared) from None
-        near = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        near = nearest(name, tfds.list_builders(with_community_datasets=False))
+        hint = f" Did you mean {near!r}?" if near else ""
         raise ValueError(f"Unknown data set 'tfds:{name}'.{hint} tensorflow_datasets.list_builders() lists all, and "
                          f"a set of your own must be prepared under {root or 'the default folder of tfds'}.") from None
     splits = list(builder.info.splits)
@@ -114,15 +93,18 @@ def read_tfds(spec: str) -> Dataset:
         raise ValueError(f"tfds:{name} has no split {chosen!r}, or no rows in it ({error}); it has "
                          f"{', '.join(splits)}") from None
 
-    inputs, label = _features(name, builder.info, tfds)
+    inputs, label = _features(name, builder.info)
     written = (builder.data_path / "dataset_info.json").stat().mtime  # a set that is prepared anew is decoded anew
-    cache = cache_dir() / "tfds" / f"{name.replace('/', '-')}-{digest(str(builder.data_dir), chosen, written)}.npz"
+    key = digest(str(builder.data_dir), chosen, written, "json")
+    cache = cache_dir() / "tfds" / f"{builder.name}-{key}.npz"
     if not cache.exists():
-        _write(cache, **_decode(f"tfds:{name}", rows, inputs, label))
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        temporary = cache.with_name(f"{os.getpid()}-{cache.name}")  # so that another process never reads half a cache
+        np.savez(temporary, **_decode(f"tfds:{name}", rows, inputs, label))
+        temporary.replace(cache)
     with np.load(cache, allow_pickle=False) as arrays:
-        text = "utf8" in arrays
-        x = _texts(arrays["utf8"], arrays["ends"]) if text else as_raw(arrays["x"], f"tfds:{name}")
-        y = arrays.get("y")
+        text, y = "texts" in arrays, arrays.get("y")
+        x = np.array(json.loads(arrays["texts"].tobytes()), object) if text else as_raw(arrays["x"], f"tfds:{name}")
     classes: tuple[str, ...] = ()
     if y is not None:
         y, classes = encode_labels(y, len(x), f"tfds:{name}")
@@ -133,7 +115,7 @@ def read_tfds(spec: str) -> Dataset:
                    "text" if text else "array")
 
 
-def _features(name: str, info: Any, tfds: Any) -> tuple[str, str | None]:
+def _features(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str | None]:
     """The keys of the feature to cluster and of its label (None without).
 
     The supervised pair, where tfds names one. Else the first array, text or number in this order, since a number beside
@@ -156,66 +138,28 @@ def _features(name: str, info: Any, tfds: Any) -> tuple[str, str | None]:
 
 
 def _decode(name: str, rows: Any, inputs: str, label: str | None) -> dict[str, np.ndarray]:
-    """Every row decoded: x [n, ...], or `utf8` and `ends` of texts, and y [n] where there is a label for each."""
-    y: list[Any] = []
-
-    def values() -> Iterable[Any]:
-        for row in rows:
-            y.append(row[label] if label else None)
-            yield row[inputs]
-
-    if isinstance(rows[0][inputs], (bytes, str)):
-        arrays = _pack(name, inputs, values())
-    else:
-        arrays = {"x": _stack(name, inputs, len(rows), values())}
-    # tfds writes -1 for 'not labelled'.
-    labelled = label and not (np.asarray(y).dtype.kind == "i" and np.min(y) < 0)
-    return arrays | ({"y": np.asarray(y)} if labelled else {})
-
-
-def _stack(name: str, inputs: str, n: int, values: Iterable[Any]) -> np.ndarray:
-    """n arrays of one shape as [n, ...]; it exists only once, however large."""
-    x = np.empty(0)
-    for i, value in enumerate(map(np.asarray, values)):
-        if i == 0:
-            x = np.empty((n, *value.shape), value.dtype)
-        if value.shape != x.shape[1:]:
-            raise ValueError(f"{inputs!r} of {name} has shape {x.shape[1:]} in row 0 but {value.shape} in row {i}; "
+    """Every row decoded: x [n, ...], or `texts` as JSON in bytes, and y [n] where there is a label for each."""
+    first, y = np.asarray(rows[0][inputs]), []
+    text = first.dtype.kind in "SUO"
+    x = np.empty((len(rows), *first.shape), object if text else first.dtype)
+    for i, row in enumerate(rows):
+        value = row[inputs]
+        if isinstance(value, bytes):
+            try:
+                value = value.decode()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{inputs!r} of {name} is not UTF-8 in row {i} ({error}); turn it into numbers and "
+                                 "save them as .npz") from error
+        if not text and np.shape(value) != first.shape:
+            raise ValueError(f"{inputs!r} of {name} has shape {first.shape} in row 0 but {np.shape(value)} in row {i}; "
                              "bring all rows to one shape and save them as .npz")
         x[i] = value
+        if label:
+            y.append(row[label])
     if x.ndim == 4 and x.shape[-1] == 1:
         x = x[..., 0]
-    return as_raw(x if x.ndim > 1 else x[:, None], name)
-
-
-def _pack(name: str, inputs: str, values: Iterable[bytes | str]) -> dict[str, np.ndarray]:
-    """Texts as one array of bytes and the place [n] where each ends: a str array is as wide as its longest text."""
-    texts = [value.encode() if isinstance(value, str) else value for value in values]
-    for i, text in enumerate(texts):
-        try:
-            text.decode()
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{inputs!r} of {name} is not UTF-8 in row {i} ({error}); turn it into numbers and save "
-                             "them as .npz") from error
-    return {"utf8": np.frombuffer(b"".join(texts), np.uint8), "ends": np.cumsum([len(text) for text in texts])}
-
-
-def _texts(utf8: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The inverse of `_pack`: [n] str objects."""
-    joined, starts = utf8.tobytes(), [0, *ends.tolist()]
-    x = np.empty(len(ends), object)
-    x[:] = [joined[start:end].decode() for start, end in zip(starts, ends.tolist())]
-    return x
-
-
-def _write(path: Path, **arrays: np.ndarray) -> None:
-    """Save to a temporary file and rename it, so that a second process never reads half a cache."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    # A str array would be as wide as its longest text.
+    arrays = {"texts": np.frombuffer(json.dumps(x.tolist()).encode(), np.uint8)} if text else {
+        "x": x if x.ndim > 1 else x[:, None]}
+    labelled = y and np.min(y) >= 0  # tfds writes -1 for 'not labelled'
+    return arrays | ({"y": np.asarray(y)} if labelled else {})

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from dec.data.files import read_usps
+from dec.data.files import read_hdf5
 
 
 class Usps(tfds.core.GeneratorBasedBuilder):
@@ -39,5 +39,6 @@ class Usps(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
         """A key that is unique in its split, and a row."""
-        for i, (image, label) in enumerate(zip(*read_usps(path, split), strict=True)):
+        images, labels = read_hdf5(path, split)
+        for i, (image, label) in enumerate(zip(images.reshape(-1, 16, 16), labels, strict=True)):
             yield i, {"image": image, "label": int(label)}

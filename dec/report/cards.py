@@ -7,10 +7,9 @@ import pandas as pd
 
 from dec.folders import slug
 from dec.report import figures, pictures
-from dec.report.clusters import describe, effects, neighbour, phrases, top
+from dec.report.clusters import Measured, describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
-from dec.report.measures import Measured
-from dec.report.page import Block, Page, items, pixels, table
+from dec.report.page import Block, Page, pixels, table
 from dec.report.style import colour, short
 
 MOST_CARDS = 40  # of more clusters, the largest ones have a card
@@ -45,10 +44,16 @@ def in_clusters(run: Material, page: Page, columns: dict[str, np.ndarray]) -> li
     """Columns [m] in each cluster against all other rows."""
     there, blocks = sorted(run.largest[:MOST_CARDS]), []
     for name, values in columns.items() if there else ():
-        figure = figures.by_cluster(values, run.clusters, there, run.logarithmic(name))
-        blocks.append(page.figure(slug(f"column_{name}"), figure, f"{name} in each cluster, in its colour, and in all "
-                                  "other rows, in grey."))
+        panels = [against(run, cluster, values, f"cluster {cluster}", run.logarithmic(name)) for cluster in there]
+        blocks.append(page.figure(slug(f"column_{name}"), figures.against_the_rest(panels),
+                                  f"{name} in each cluster, in its colour, and in all other rows, in grey."))
     return blocks
+
+
+def against(run: Material, cluster: int, values: np.ndarray, title: str, logarithmic: bool) -> figures.Against:
+    """A column [m] in a cluster and in the rest."""
+    inside = run.clusters == cluster
+    return figures.Against(title, cluster, values[inside], values[~inside], logarithmic)
 
 
 def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures.Curves:
@@ -81,6 +86,7 @@ def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
 def cards(run: Material, page: Page) -> list[Block]:
     """A card for each cluster that has rows: a description, a figure of its kind, members."""
     counts, blocks = run.labels["cluster"].value_counts(), []
+    soft = len(np.unique(run.confidence[run.clusters >= 0])) > 1
     for cluster in sorted(run.largest[:MOST_CARDS]):
         own, size = run.members[cluster], int(counts[cluster])
         apart = phrases(run.measured, run.effects, run.clusters, cluster) if run.measured is not None else []
@@ -88,53 +94,52 @@ def cards(run: Material, page: Page) -> list[Block]:
         if run.words is not None and len(run.telling[cluster]):
             words = run.words[0][run.telling[cluster]]
             apart.insert(0, "the words " + ", ".join(words[:6]))
-            inner.append(items("Words that it has more of than the others", [", ".join(words[:15])]))
+            told = "Words that it has more of than the others"
+            inner.append(Block("items", caption=told, rows=[", ".join(words[:15])]))
         if run.kind == "sequence":
-            inner.append(channels(run, page, cluster))
+            most = min(6, run.prepared.features.shape_[1])
+            panels = [curves_of(run, cluster, channel, f"channel {channel}") for channel in range(most)]
+            inner.append(page.figure(f"cluster_{cluster}", pictures.mean_curves(panels, "value", share=False),
+                                     "Mean, one standard deviation around it, and the three most typical members."))
         if run.kind in ("table", "array") and run.measured is not None:
             chosen = top(run.effects.size[cluster], run.measured.columns, 6, SMALL)
             columns = [run.measured.columns[f] for f in chosen] if run.kind == "table" else []
             inner += histograms(run, page, cluster, chosen)
-        for caption, at in (("Most typical", own.nearest), ("Farthest from the centre", own.farthest),
-                            ("Most doubtful", own.doubtful)):
+        ends = {"Most typical": own.nearest, "Farthest from the centre": own.nearest[::-1]}
+        if soft:
+            ends |= {"Most confident": own.doubtful[::-1], "Most doubtful": own.doubtful}
+        for caption, at in ends.items():
             inner += shown(run, at[:SHOWN if run.kind == "image" else 5], caption, columns)
         other = neighbour(run.centres, cluster)
         near = "" if other is None else f" Its nearest neighbour is cluster {other}."
+        measured = apart if run.kind else None
         blocks.append(Block(
             "card", name=str(cluster), colour=colour(cluster), blocks=inner,
-            caption=f"Cluster {cluster} · {size:,} rows · mean confidence {run.confidence[own.nearest].mean():.2f}",
-            text=describe(cluster, size, len(run.labels), apart, class_parts(run, cluster)) + near))
+            caption=f"Cluster {cluster} · {size:,} row{'s' * (size > 1)}" + (
+                f" · mean confidence {run.confidence[own.nearest].mean():.2f}" if soft else ""),
+            text=describe(cluster, size, len(run.labels), measured, class_parts(run, cluster)) + near))
     left = len(run.largest) - len(blocks)
     return blocks + ([Block("text", text=f"{left} smaller clusters have no card.")] if left else [])
 
 
 def class_parts(run: Material, cluster: int) -> list[tuple[str, float]]:
     """The up to two most frequent classes of a cluster and their parts of it, at least a tenth each."""
-    confusion = run.metrics["confusion"]
-    if not confusion or cluster not in confusion["clusters"]:
+    if run.confusion is None or cluster not in run.confusion:
         return []
-    counts = np.array(confusion["counts"])[:, confusion["clusters"].index(cluster)]
-    order = np.argsort(-counts, kind="stable")[:2]
-    return [(confusion["classes"][i], counts[i] / counts.sum()) for i in order if counts[i] >= 0.1 * counts.sum()]
-
-
-def channels(run: Material, page: Page, cluster: int) -> Block:
-    """The mean curves of up to six channels."""
-    panels = [curves_of(run, cluster, c, f"channel {c}") for c in range(min(6, run.prepared.features.shape_[1]))]
-    return page.figure(f"cluster_{cluster}", pictures.mean_curves(panels, "value", share=False),
-                       "Mean, one standard deviation around it, and the three most typical members.")
+    parts = (run.confusion[cluster] / run.confusion[cluster].sum()).nlargest(2)
+    return list(parts[parts >= 0.1].items())
 
 
 def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> list[Block]:
     """What a cluster has of the columns that set it apart, against all other rows."""
-    inside, columns = run.clusters == cluster, {}
+    panels = []
     for f in chosen:
-        name, values = run.measured.columns[f], run.column(run.measured.columns[f])
-        title = f"{run.measured.names[f]}, {'h' if run.measured.binary[f] else 'd'} {run.effects.size[cluster, f]:+.1f}"
-        columns[title] = values[inside], values[~inside], run.logarithmic(name)
-    return [page.figure(f"cluster_{cluster}", figures.against_the_rest(cluster, columns),
+        name, kind = run.measured.columns[f], "h" if run.measured.binary[f] else "d"
+        title = f"{short(run.measured.names[f], 18)}, {kind} {run.effects.size[cluster, f]:+.1f}"
+        panels.append(against(run, cluster, run.column(name), title, run.logarithmic(name)))
+    return [page.figure(f"cluster_{cluster}", figures.against_the_rest(panels),
                         "The columns that set it apart: the cluster in its colour, all other rows in grey. Effect "
-                        "sizes are Cohen's d of numbers and h of parts; 0.2 is small, 0.8 large.")] if columns else []
+                        "sizes are Cohen's d of numbers and h of parts; 0.2 is small, 0.8 large.")] if panels else []
 
 
 def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None = None) -> list[Block]:
@@ -144,10 +149,11 @@ def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None
     if run.kind == "image":
         images = run.images(run.x(at))
         width = images.shape[2] * max(1, round(IMAGE / images.shape[2])) * len(at)
-        return [pixels(pictures.strip(images, len(at)), width, caption)]
+        return [pixels(pictures.png(pictures.mosaic(images, len(at))), width, caption)]
     names = [run.names[i] for i in at]
     if run.kind == "text":
-        return [items(caption, [f"{name}: {short(run.texts[i], 280)}" for name, i in zip(names, at)])]
+        lines = [f"{name}: {short(run.texts[i], 280)}" for name, i in zip(names, at)]
+        return [Block("items", caption=caption, rows=lines)]
     if run.kind == "table":
         chosen = (columns or [name for name, kind in run.prepared.features.kinds_.items() if kind != "drop"])[:6]
         values = run.frame.iloc[at][chosen]

@@ -1,17 +1,80 @@
-"""What sets a cluster apart: its members by their place among the codes, effect sizes, words, and plain sentences."""
+"""What sets a cluster apart: its members, measures of rows of any kind, effect sizes, words, plain sentences."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from dec.report.measures import Measured
 from dec.report.style import cluster_name
 
 CLEAR, STRONG = 0.5, 1.2  # effect sizes that are told, and that are called much (Cohen: 0.5 medium, 0.8 large)
-
+CATEGORIES = 12  # of a column, the most frequent ones are measured
 MOST = 100.0  # the largest effect size: of a column that is constant in the cluster and, otherwise, in the rest
+
+
+class Measured(NamedTuple):
+    """Numbers with names that are known of each row."""
+
+    names: list[str]  # [f] such as 'price', 'brand = Nokia'
+    columns: list[str]  # [f] the column that each is from
+    binary: np.ndarray  # [f] whether it is 0 or 1
+    values: np.ndarray  # float32 [m, f], NaN where missing
+    dates: frozenset[str] = frozenset()  # columns that are days since 1970
+
+
+def measured_columns(columns: dict[str, np.ndarray], dates: frozenset[str]) -> Measured | None:
+    """Of the columns of a table: numbers (booleans among them) as they are, 0 or 1 for each frequent category.
+
+    A category of one row, or of less than one in 200, tells nothing of a cluster. None where there is nothing to tell.
+    """
+    found: list[tuple[str, str, bool, np.ndarray]] = []
+    for name, values in columns.items():
+        if values.dtype != object:
+            found.append((name, name, bool(np.isin(values[np.isfinite(values)], (0, 1)).all()), values))
+            continue
+        counts = pd.Series(values).value_counts()
+        for value in counts.index[counts > max(1, len(values) / 200)][:CATEGORIES]:
+            found.append((f"{name} = {value}", name, True, np.where(pd.isna(values), np.nan, values == value)))
+    if not found:
+        return None
+    names, origins, binary, values = zip(*found)
+    return Measured(list(names), list(origins), np.array(binary), np.stack(values, 1).astype(np.float32), dates)
+
+
+def measured_images(images: np.ndarray) -> Measured:
+    """Of images: how bright, how contrasted, and where their light is and how far it spreads, in pixels.
+
+    Where most of the picture is bright, the dark is taken for what is drawn on it.
+    """
+    grey = images.mean(axis=3) if images.ndim == 4 else images
+    bright = grey.reshape(len(grey), -1).mean(axis=1, dtype=np.float64)
+    spread = grey.reshape(len(grey), -1).std(axis=1, dtype=np.float64)
+    ink = grey.astype(np.float32) if np.median(bright) < 127.5 else 255 - grey.astype(np.float32)
+    total = np.maximum(ink.sum(axis=(1, 2)), 1e-6)
+    named = {"brightness": bright / 255, "contrast": spread / 255}
+    for axis, (place, extent) in ((2, ("position from the left", "width")), (1, ("position from the top", "height"))):
+        along = ink.sum(axis=3 - axis)
+        at = np.arange(along.shape[1])
+        centre = along @ at / total
+        named[place] = centre
+        named[extent] = 2 * np.sqrt(np.maximum(along @ at**2 / total - centre**2, 0))
+    names = list(named)
+    return Measured(names, names, np.zeros(len(names), bool), np.stack(list(named.values()), 1).astype(np.float32))
+
+
+def measured_curves(curves: np.ndarray) -> Measured:
+    """Of recordings [m, t, c]: the level of each channel, how much it varies, and at which step it is highest."""
+    there = np.isfinite(curves)
+    steps = pd.DataFrame(curves.transpose(0, 2, 1).reshape(-1, curves.shape[1]))  # a row for each channel of each
+    what = {"level": steps.mean(axis=1), "variation": steps.std(axis=1, ddof=0),
+            "peak step": np.where(there, curves, -np.inf).argmax(axis=1)}
+    names = [f"{name} of channel {c}" for name in what for c in range(curves.shape[2])]
+    parts = [np.reshape(part, (len(curves), -1)) for part in what.values()]
+    if not there.all():
+        names, parts = [*names, "length"], [*parts, there[..., :1].sum(axis=1)]
+    return Measured(names, names, np.zeros(len(names), bool), np.concatenate(parts, axis=1).astype(np.float32))
 
 
 class Effects(NamedTuple):
@@ -27,7 +90,6 @@ class Members(NamedTuple):
     """The rows of a cluster, as places in the sample, by how typical they are."""
 
     nearest: np.ndarray  # to the mean of the cluster's codes, the nearest first
-    farthest: np.ndarray
     doubtful: np.ndarray  # of the lowest confidence
 
 
@@ -44,27 +106,26 @@ def effects(measured: Measured, clusters: np.ndarray, k: int) -> Effects:
 
     References: Cohen 1988, Statistical Power Analysis, sections 2.2 and 6.2.
     """
-    first = measured.values[:10_000].astype(np.float64)
-    shift = np.where(np.isfinite(first), first, 0).sum(axis=0) / np.maximum(np.isfinite(first).sum(axis=0), 1)
-    count, total, square = np.zeros((3, k + 1, len(shift)))
-    for at in np.array_split(np.arange(len(clusters)), -(-measured.values.size // 2**22)):  # not all as float64 at once
-        own = (clusters[at, None] == np.arange(-1, k)).astype(np.float64)
-        there = np.isfinite(measured.values[at])
-        values = np.where(there, measured.values[at] - shift, 0)  # near 0, so that the squares keep their digits
-        count, total, square = count + own.T @ there, total + own.T @ values, square + own.T @ values**2
-    n, sums, squares = (part.sum(axis=0) for part in (count, total, square))
-    count, total, square = count[1:], total[1:], square[1:]  # without noise
-    inside, rest = total / np.maximum(count, 1), (sums - total) / np.maximum(n - count, 1)
-    within = np.maximum(square - count * inside**2, 0) + np.maximum(squares - square - (n - count) * rest**2, 0)
-    deviation, apart = np.sqrt(within / np.maximum(n - 2, 1)), np.abs(inside - rest)
-    tiny = 1e-9 * np.abs(shift) + 1e-12  # rounding
+    parts = []
+    for values in np.array_split(measured.values, -(-measured.values.size // 2**22), axis=1):  # never all as float64
+        groups = pd.DataFrame(np.where(np.isfinite(values), values, np.nan), dtype=np.float64).groupby(clusters)
+        parts.append([part.reindex(range(-1, k)).fillna(0).to_numpy()
+                      for part in (groups.count(), groups.mean(), groups.var(ddof=0))])
+    count, mean, variance = (np.concatenate(part, axis=1) for part in zip(*parts))
+    n, every = count.sum(axis=0), (count * mean).sum(axis=0) / np.maximum(count.sum(axis=0), 1)
+    square = count * (variance + (mean - every) ** 2)  # about the mean of all, so that the digits are kept
+    total = square.sum(axis=0)
+    count, inside, variance = count[1:], mean[1:], variance[1:]  # without noise, which is of the rest
+    others = n - count
+    rest = every + count * (every - inside) / np.maximum(others, 1)
+    within = total - count * (inside - every) ** 2 - others * (rest - every) ** 2
+    deviation, apart = np.sqrt(np.maximum(within, 0) / np.maximum(n - 2, 1)), np.abs(inside - rest)
+    tiny = 1e-9 * np.abs(every) + 1e-12  # rounding
     d = np.divide(inside - rest, np.maximum(deviation, apart / MOST), out=np.zeros_like(rest), where=apart > tiny)
-    every = sums / np.maximum(n, 1)
-    spread = np.sqrt(np.maximum(squares / np.maximum(n, 1) - every**2, 0))
+    spread = np.sqrt(total / np.maximum(n, 1))
     scaled = np.where((spread > tiny) & (count > 0), (inside - every) / np.maximum(spread, tiny), 0)
-    inside, rest = inside + shift, rest + shift
     h = 2 * np.arcsin(np.sqrt(np.clip(inside, 0, 1))) - 2 * np.arcsin(np.sqrt(np.clip(rest, 0, 1)))
-    compared = (count > 0) & (n > count)
+    compared = (count > 0) & (others > 0)
     return Effects(np.where(compared, np.where(measured.binary, h, d), 0), inside, rest, scaled)
 
 
@@ -84,14 +145,11 @@ def phrases(measured: Measured, found: Effects, clusters: np.ndarray, cluster: i
             lines.append(f"{name} in {found.inside[cluster, f]:.0%} (elsewhere {found.rest[cluster, f]:.0%})")
             continue
         much, way = "much " if abs(size) >= STRONG else "", "higher" if size > 0 else "lower"
-        here, there = (_number(np.nanmedian(measured.values[part, f]), measured.columns[f] in measured.dates)
-                       for part in (inside, ~inside))
-        if here == there:  # the middles are alike though the means are not
-            here, there = (_number(means[cluster, f], measured.columns[f] in measured.dates)
-                           for means in (found.inside, found.rest))
-            lines.append(f"{name} {much}{way} ({here} on average, elsewhere {there})")
-        else:
-            lines.append(f"{name} {much}{way} ({here} in the median, elsewhere {there})")
+        date, how = measured.columns[f] in measured.dates, "in the median"
+        here, there = (np.nanmedian(measured.values[part, f]) for part in (inside, ~inside))
+        if (here - there) * size <= 0 or _number(here, date) == _number(there, date):  # the means tell more
+            here, there, how = found.inside[cluster, f], found.rest[cluster, f], "on average"
+        lines.append(f"{name} {much}{way} ({_number(here, date)} {how}, elsewhere {_number(there, date)})")
     return lines
 
 
@@ -117,21 +175,17 @@ def telling(rows: Any, clusters: np.ndarray, k: int) -> list[np.ndarray]:
 
 
 def members(
-    codes: np.ndarray, clusters: np.ndarray, confidence: np.ndarray, k: int
-) -> tuple[np.ndarray, list[Members]]:
-    """The mean code of each cluster [k, c], NaN where it is empty, and its members in order.
+    codes: np.ndarray, clusters: np.ndarray, confidence: np.ndarray, centres: np.ndarray
+) -> list[Members]:
+    """The members of each cluster in order; without codes (c = 0), in that of the confidence.
 
-    Without codes (c = 0) the order is that of the confidence.
+    Args:
+      codes, clusters, confidence: [m, c], [m] and [m].
+      centres: [k, c] the mean code of each cluster.
     """
-    centres, ordered = np.full((k, codes.shape[1]), np.nan, np.float32), []
-    for cluster in range(k):
-        own = np.flatnonzero(clusters == cluster)
-        if len(own):
-            centres[cluster] = codes[own].mean(axis=0)
-        distance = ((codes[own] - centres[cluster]) ** 2).sum(axis=1) if codes.shape[1] else 1 - confidence[own]
-        order = own[np.argsort(distance, kind="stable")]
-        ordered.append(Members(order, order[::-1], own[np.argsort(confidence[own], kind="stable")]))
-    return centres, ordered
+    distance = ((codes - centres[clusters]) ** 2).sum(axis=1) if codes.shape[1] else 1 - confidence
+    near, sure = (np.argsort(by, kind="stable") for by in (distance, confidence))
+    return [Members(*(order[clusters[order] == cluster] for order in (near, sure))) for cluster in range(len(centres))]
 
 
 def neighbour(centres: np.ndarray, cluster: int) -> int | None:
@@ -141,12 +195,12 @@ def neighbour(centres: np.ndarray, cluster: int) -> int | None:
     return None if np.isnan(distance).all() or not centres.shape[1] else int(np.nanargmin(distance))
 
 
-def matched(confusion: dict) -> dict[int, str]:
-    """{cluster: class} of the best one-to-one matching."""
+def matched(confusion: pd.DataFrame) -> dict[int, str]:
+    """{cluster: class} of the best one-to-one matching of columns to rows."""
     from scipy.optimize import linear_sum_assignment
 
-    pairs = zip(*linear_sum_assignment(np.array(confusion["counts"]), maximize=True))
-    return {confusion["clusters"][column]: confusion["classes"][row] for row, column in pairs}
+    rows, columns = linear_sum_assignment(confusion, maximize=True)
+    return dict(zip(confusion.columns[columns], confusion.index[rows]))
 
 
 def listed(parts: list[str]) -> str:
@@ -154,15 +208,17 @@ def listed(parts: list[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
-def describe(cluster: int, size: int, n: int, apart: list[str], classes: list[tuple[str, float]]) -> str:
+def describe(cluster: int, size: int, n: int, apart: list[str] | None, classes: list[tuple[str, float]]) -> str:
     """One or two plain sentences about a cluster.
 
     Args:
       size, n: rows in it and in all.
-      apart: what sets it apart, as phrases.
+      apart: what sets it apart, as phrases; None where nothing could be measured.
       classes: (name, part of its rows) of its most frequent classes, where they are known.
     """
     text = f"Cluster {cluster_name(cluster)} has {size:,} of {n:,} rows ({size / n:.1%})"
     if classes:
         text += ", of which " + listed([f"{part:.0%} are {name}" for name, part in classes])
+    if apart is None:
+        return f"{text}."
     return text + ". " + (f"Set apart by: {'; '.join(apart)}." if apart else "No measure sets it clearly apart.")

@@ -30,7 +30,7 @@ def describe(run: config.Run) -> Description:
     """Read the data of a run, fit its features and build its network, without training.
 
     Raises:
-      FileNotFoundError, ValueError: as `dec.runs.prepare`.
+      FileNotFoundError, ValueError: as `dec.prepared.prepare`.
     """
     wanted = run.n_clusters
     run, dataset, _, features, x, _, _ = prepare(config.replace(run, {"n_clusters": wanted or "auto"}))

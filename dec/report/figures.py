@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib.patheffects as effects
 import numpy as np
@@ -14,6 +15,8 @@ from dec.report.style import (
     DIVERGING,
     HATCHES,
     MARKERS,
+    MISSING,
+    REST,
     SEQUENTIAL,
     TRAINING,
     VALIDATION,
@@ -26,6 +29,7 @@ from dec.report.style import (
     styled,
     turn,
 )
+from dec.report.table import mean_sd
 
 DRAWN = 1000  # of more points, a map holds pixels instead
 REFINEMENT = {"change": "rows that changed cluster", "occupied": "clusters with rows", "smallest": "smallest cluster",
@@ -112,7 +116,7 @@ def scatter(points: np.ndarray, panels: dict[str, tuple[str, Sequence]], axes_na
         if how == "values":
             values = np.asarray(values, float)
             known = np.isfinite(values)
-            ax.scatter(*points[~known].T, color="#cccccc", **style)
+            ax.scatter(*points[~known].T, color=MISSING, **style)
             drawn = ax.scatter(*points[known].T, c=values[known], cmap=SEQUENTIAL, **style)
             figure.colorbar(drawn, ax=ax, shrink=0.8)
         else:
@@ -145,12 +149,12 @@ def sizes(counts: Sequence[int], noise: int = 0) -> Figure:
     """How many rows each cluster has, `counts` [k]; a last bar for noise where there is some."""
     numbers = [*range(len(counts)), *([-1] if noise else [])]
     figure, (ax,) = grid_of(1, width=max(4.0, 0.32 * len(numbers)), height=2.6)
-    for at, (number, count) in enumerate(zip(numbers, [*counts, noise])):
-        ax.bar(at, count, color=colour(number), hatch=HATCHES[turn(number)], edgecolor="white", linewidth=0)
-        ax.annotate(f"{count:,}", (at, count), ha="center", va="bottom", fontsize=7)
+    bars = ax.bar(range(len(numbers)), [*counts, noise][:len(numbers)], color=list(map(colour, numbers)),
+                  hatch=[HATCHES[turn(number)] for number in numbers], edgecolor="white", linewidth=0)
+    ax.bar_label(bars, fmt="{:,.0f}", fontsize=7)
     ax.margins(x=0.01)
-    ax.set(xlabel="cluster", ylabel="rows", xticks=range(len(numbers)))
-    ax.set_xticklabels(map(cluster_name, numbers))
+    ax.set_xticks(range(len(numbers)), map(cluster_name, numbers))
+    ax.set(xlabel="cluster", ylabel="rows")
     return figure
 
 
@@ -177,7 +181,7 @@ def heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], lab
     """Values [r, c] around 0 as colours, clusters as columns: blue below the mean of all rows, orange above."""
     values = np.asarray(values, float)
     figure, (ax,) = grid_of(1, width=2.8 + 0.4 * len(columns), height=1.2 + 0.22 * len(rows))
-    most = max(1e-12, float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0)
+    most = np.abs(values).max(where=np.isfinite(values), initial=1e-12)
     drawn = ax.imshow(values, cmap=DIVERGING, vmin=-most, vmax=most, aspect="auto")
     _ticks(ax, columns, [short(name) for name in rows])
     ax.set(xlabel="cluster")
@@ -192,76 +196,62 @@ def _ticks(ax: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
     ax.spines[:].set_visible(False)
 
 
-@styled
-def against_the_rest(cluster: int, columns: dict[str, tuple[np.ndarray, np.ndarray, bool]]) -> Figure:
-    """Histograms of columns in a cluster, in its colour, against all other rows, in grey; both as parts of their rows.
+class Against(NamedTuple):
+    """One panel of `against_the_rest`."""
 
-    Args:
-      columns: {name: (values in the cluster, values of the rest, whether the axis is logarithmic)}; numbers, or
-        objects for categories, of which the eight most frequent are shown.
+    title: str
+    cluster: int
+    inside: np.ndarray  # values in the cluster: numbers, or objects for categories
+    rest: np.ndarray  # likewise, of all other rows
+    logarithmic: bool  # whether the axis may be
+
+
+@styled
+def against_the_rest(panels: list[Against]) -> Figure:
+    """Histograms of columns in clusters, coloured, against all other rows, in grey; both as parts of their rows.
+
+    Of categories, the five most frequent of the cluster are shown, and up to eight with those of the rest.
     """
-    figure, axes = grid_of(len(columns), width=2.9, height=2.2)
-    for ax, (name, (inside, rest, logarithmic)) in zip(axes, columns.items()):
-        _against(ax, inside, rest, cluster, logarithmic)
-        ax.set_title(short(name))
+    figure, axes = grid_of(len(panels), width=2.9, height=2.2)
+    for ax, (title, cluster, inside, rest, logarithmic) in zip(axes, panels):
+        if inside.dtype == object:
+            parts = [pd.Series(values, dtype=object).value_counts(normalize=True) for values in (inside, rest)]
+            names = list(dict.fromkeys([*parts[0].index[:5], *parts[1].index[:8]]))[:8]
+            at = np.arange(len(names))
+            for part, shift, tone in zip(parts, (-0.2, 0.2), (colour(cluster), REST)):
+                ax.barh(at + shift, part.reindex(names, fill_value=0), 0.4, color=tone)
+            ax.set_yticks(at, [short(name, 18) for name in names])
+            ax.set(xlabel="part of rows")
+            ax.invert_yaxis()
+        else:
+            _histograms(ax, inside[np.isfinite(inside)], rest[np.isfinite(rest)], colour(cluster), logarithmic)
+        ax.set_title(short(title))
     return figure
 
 
-@styled
-def by_cluster(values: np.ndarray, clusters: np.ndarray, shown: Sequence[int], logarithmic: bool) -> Figure:
-    """A column [m], as `against_the_rest`, in each of some clusters."""
-    figure, axes = grid_of(len(shown), width=2.9, height=2.2)
-    for ax, cluster in zip(axes, shown):
-        inside = clusters == cluster
-        _against(ax, values[inside], values[~inside], cluster, logarithmic)
-        ax.set_title(f"cluster {cluster}")
-    return figure
-
-
-def _against(ax: Axes, inside: np.ndarray, rest: np.ndarray, cluster: int, logarithmic: bool) -> None:
-    if inside.dtype == object:
-        _categories(ax, inside, rest, cluster)
-    else:
-        _numbers(ax, inside[np.isfinite(inside)], rest[np.isfinite(rest)], cluster, logarithmic)
-
-
-def _numbers(ax: Axes, inside: np.ndarray, rest: np.ndarray, cluster: int, logarithmic: bool) -> None:
+def _histograms(ax: Axes, inside: np.ndarray, rest: np.ndarray, tone: str, logarithmic: bool) -> None:
     every = np.concatenate([inside, rest])
     low, high = np.quantile(every, [0.005, 0.995]) if len(every) else (0, 1)
     low, high = (low, high) if high > low else (low - 0.5, low + 0.5)
     logarithmic = logarithmic and low > 0 and high > 10 * low
     bins = np.geomspace(low, high, 25) if logarithmic else np.linspace(low, high, 25)
-    for values, style in ((rest, {"color": "#bbbbbb"}), (inside, {"color": colour(cluster), "alpha": 0.75})):
+    for values, style in ((rest, {"color": REST}), (inside, {"color": tone, "alpha": 0.75})):
         ax.hist(np.clip(values, low, high), bins, weights=np.full(len(values), 1 / max(1, len(values))), **style)
     if logarithmic:
         log_scale(ax.xaxis)
     ax.set_ylabel("part of rows")
 
 
-def _categories(ax: Axes, inside: np.ndarray, rest: np.ndarray, cluster: int) -> None:
-    parts = [pd.Series(values, dtype=object).value_counts(normalize=True) for values in (inside, rest)]
-    names = list(parts[0].index[:5])
-    names += [name for name in parts[1].index if name not in names][:8 - len(names)]
-    at = np.arange(len(names))
-    ax.barh(at - 0.2, parts[0].reindex(names, fill_value=0), 0.4, color=colour(cluster))
-    ax.barh(at + 0.2, parts[1].reindex(names, fill_value=0), 0.4, color="#bbbbbb")
-    ax.set_yticks(at, [short(name, 18) for name in names])
-    ax.set(xlabel="part of rows")
-    ax.invert_yaxis()
-
-
 @styled
 def boxes(scores: dict[str, Sequence[float]], label: str) -> Figure:
     """The scores of every seed by method: a box where there are three or more, and each seed as a point."""
     figure, (ax,) = grid_of(1, width=max(4.5, 1.5 + 0.6 * len(scores)), height=3.2)
-    names = list(scores)
-    for at, name in enumerate(names):
-        values = np.asarray(scores[name], float)
+    for at, values in enumerate(scores.values()):
         if len(values) >= 3:
             ax.boxplot(values, positions=[at], widths=0.55, showfliers=False, medianprops={"color": "#1a1a1a"})
         ax.scatter(at + np.linspace(-0.15, 0.15, len(values)) * (len(values) > 1), values, s=22, color=colour(at),
                    marker=MARKERS[turn(at)], zorder=3)
-    ax.set_xticks(range(len(names)), [short(name) for name in names], rotation=90 if len(names) > 6 else 0)
+    ax.set_xticks(range(len(scores)), map(short, scores), rotation=90 if len(scores) > 6 else 0)
     ax.set(ylabel=label)
     return figure
 
@@ -270,13 +260,12 @@ def boxes(scores: dict[str, Sequence[float]], label: str) -> Figure:
 def time_and_quality(seconds: dict[str, float], scores: dict[str, Sequence[float]], label: str) -> Figure:
     """Mean score, with its standard deviation, against the seconds of a method; colours as in `boxes`."""
     figure, (ax,) = grid_of(1, width=5.2, height=3.4)
-    for at, name in enumerate(scores):
-        values = np.asarray(scores[name], float)
-        if not len(values):
+    for at, (name, values) in enumerate(scores.items()):
+        if not values:
             continue
-        spread = values.std(ddof=1) if len(values) > 1 else 0
-        ax.errorbar(seconds[name], values.mean(), yerr=spread, color=colour(at), marker=MARKERS[turn(at)], capsize=3)
-        ax.annotate(short(name), (seconds[name], values.mean()), xytext=(6, 4), textcoords="offset points", fontsize=8)
+        mean, sd = mean_sd(values)
+        ax.errorbar(seconds[name], mean, yerr=sd or 0, color=colour(at), marker=MARKERS[turn(at)], capsize=3)
+        ax.annotate(short(name), (seconds[name], mean), xytext=(6, 4), textcoords="offset points", fontsize=8)
     if positive(list(seconds.values())):
         log_scale(ax.xaxis)
     ax.margins(x=0.18)

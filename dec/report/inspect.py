@@ -36,7 +36,8 @@ def inspect_data(spec: str, options: Features) -> str:
         lines.append(f"sample    {len(dataset)} rows, drawn uniformly; all that follows is about them")
     lines += _raw(dataset, features)
     _, index, x = numbers(features, dataset, spec, rows)
-    lines += ["", f"features  {x.shape[0]} x {x.shape[1]} {x.dtype}{_sparsity(x)}"]
+    sparse = f", sparse: {x.nnz / x.shape[0]:.0f} values a row that are not 0" if issparse(x) else ""
+    lines += ["", f"features  {x.shape[0]} x {x.shape[1]} {x.dtype}{sparse}"]
     if features is not None:
         lines.append(f"blocks    {_short(features.blocks_)}")
         lines.append(f"names     {_short(list(features.get_feature_names_out()))}")
@@ -70,19 +71,11 @@ def _raw(dataset: Dataset, features: BaseEstimator | None) -> list[str]:
     return [f"array     {'CSR ' if issparse(x) else ''}{x.shape} {x.dtype}"]
 
 
-def _sparsity(x: Any) -> str:
-    return f", sparse: {x.nnz / x.shape[0]:.0f} values a row that are not 0" if issparse(x) else ""
-
-
 def _range(x: Any) -> str:
-    low, high, total = np.inf, -np.inf, 0.0
-    constant = np.ones(x.shape[1], bool)
-    first = None
-    for _, block in row_blocks(x, np.float64):
-        first = block[0] if first is None else first
-        low, high, total = min(low, block.min()), max(high, block.max()), total + block.sum()
-        constant &= (block == first).all(axis=0)
-    return f"{low:g} to {high:g}, mean {total / np.prod(x.shape):g}; {constant.sum()} columns are constant"
+    parts = [(part.min(axis=0), part.max(axis=0), part.sum(axis=0)) for _, part in row_blocks(x, np.float64)]
+    low, high, total = (join(part, axis=0) for join, part in zip((np.min, np.max, np.sum), zip(*parts)))
+    return (f"{low.min():g} to {high.max():g}, mean {total.sum() / np.prod(x.shape):g}; "
+            f"{(low == high).sum()} columns are constant")
 
 
 def _short(values: Any, most: int = 12) -> str:

@@ -10,43 +10,44 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import orthogonal_procrustes
 
-from dec.data.base import sample_rows
-from dec.folders import LABELS, PRETRAINED, slug
+from dec.folders import LABELS, slug
 from dec.report import figures, pictures, space
 from dec.report.clusters import matched
 from dec.report.material import Material, sampled
-from dec.report.page import Block, Page, text
+from dec.report.page import Block, Page
 from dec.report.style import cluster_name, short
 from dec.training.checkpoint import write
 
 MOST = {"pca": 20_000, "tsne": 5_000, "umap": 10_000}  # rows; of more, a uniform sample is shown
 PICTURED = 5000  # rows that have a picture on the page to turn
-AXES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+PICTURE = 48  # pixels of its longer side at most
 
 
-def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarray, np.ndarray, str]:
-    """Codes [m, c] in a few dimensions.
+def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarray, np.ndarray, str, str]:
+    """Codes [m, c] in a few dimensions; by PCA where they are too few or too alike for another way.
 
     Args:
       how: pca, tsne or umap.
       dimensions: 2 or 3.
 
     Returns:
-      the places [s] of the rows that are shown, their coordinates [s, dimensions], and what the map is.
+      the places [s] of the rows that are shown, their coordinates [s, dimensions], what the map is, and its axes' name.
 
     Raises:
       ValueError: umap where umap-learn is not installed.
     """
     at = sampled(np.arange(len(codes)), MOST[how])
     x = np.asarray(codes[at], np.float64)
-    if how == "pca" or len(x) < 5:
+    apart = "of the codes: who is near whom counts, distances between groups and their sizes do not."
+    if how == "pca" or len(x) < 5 or not np.ptp(x, axis=0).any():  # t-SNE of equal rows ends the process
         from sklearn.decomposition import PCA
 
         x = x - x.mean(axis=0)
-        pca = PCA(min(dimensions, *x.shape), random_state=0).fit(x)
+        with np.errstate(invalid="ignore"):
+            pca = PCA(min(dimensions, *x.shape), random_state=0).fit(x)
         points, part = pca.transform(x), (pca.singular_values_**2).sum() / max((x**2).sum(), 1e-300)
         points = np.pad(points, ((0, 0), (0, dimensions - points.shape[1])))
-        return at, points, f"The first principal components of the codes, with {part:.0%} of their variance."
+        return at, points, f"The first principal components of the codes, with {part:.0%} of their variance.", "PCA"
     if how == "tsne":
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits
@@ -55,26 +56,25 @@ def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarra
         start = "pca" if x.shape[1] >= dimensions else "random"
         with threadpool_limits(1):  # its threads wait for each other: on a busy machine two take four times as long
             points = TSNE(dimensions, perplexity=perplexity, init=start, random_state=0).fit_transform(x)
-        return at, points, (f"t-SNE of the codes (perplexity {perplexity:.0f}): who is near whom counts, distances "
-                            "between groups and their sizes do not.")
+        return at, points, f"t-SNE (perplexity {perplexity:.0f}) {apart}", "t-SNE"
     try:
         from umap import UMAP
     except ImportError as error:
         raise ValueError("--map umap needs umap-learn: pip install 'dec[umap]'") from error
     points = UMAP(n_components=dimensions, random_state=0, n_jobs=1).fit_transform(x)
-    return at, points, "UMAP of the codes: who is near whom counts, distances between groups and their sizes do not."
+    return at, points, f"UMAP {apart}", "UMAP"
 
 
 def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[str]) -> list[Block]:
-    """The codes in the plane, coloured by what is known of the rows."""
+    """The codes in the plane, or in space, coloured by what is known of the rows; before and after refinement."""
     if not run.codes.shape[1]:
-        return [text("The method works on the input itself, of which no codes were kept: no map without the data.")]
-    blocks = []
+        return [Block("text", text="The method works on the input, of which no codes were kept: no map without data.")]
+    blocks, refined = [], []
     for how in maps:
         if how in ("interactive", "gif"):
             blocks.append(in_space(run, page, how, colour))
             continue
-        at, points, told = project(run.codes, how)
+        at, points, told, axes = project(run.codes, how)
         panels: dict[str, tuple[str, Any]] = {"cluster": ("clusters", run.clusters[at])}
         if run.y is not None:
             numbers, names = class_numbers(run)
@@ -84,57 +84,51 @@ def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[s
         panels |= {name: _colouring(run, name, at) for name in colour}
         sampled = "" if len(at) == len(run.labels) else f" A uniform sample of {len(at):,} of {len(run.labels):,} rows."
         pixels = " Points are drawn as pixels." if len(at) > figures.DRAWN else ""
-        figure = figures.scatter(points, panels, AXES[how])
+        figure = figures.scatter(points, panels, axes)
         blocks.append(page.figure(f"map_{how}", figure, f"{told}{sampled}{pixels}"))
-    return blocks + refined(run, page, maps)
+        if run.first is not None:
+            refined.append(before_and_after(run, page, how, at, points))
+    return blocks + refined
 
 
-def refined(run: Material, page: Page, maps: Sequence[str]) -> list[Block]:
-    """The codes as refinement found and left them beside each other, of the rows whose first codes were kept."""
-    if not (run.folder / PRETRAINED).is_file():
-        return []
-    first = np.load(run.folder / PRETRAINED)
-    _, at, rows = np.intersect1d(sample_rows(len(run.labels), len(first)), run.rows, return_indices=True)
-    blocks = []
-    for how in maps:
-        if how not in MOST:
-            continue
-        before, after = (project(codes, how)[1] for codes in (first[at], run.codes[rows]))
-        before, after = before - before.mean(axis=0), after - after.mean(axis=0)
-        before = before @ orthogonal_procrustes(before, after)[0]  # a map has no up or down: turned alike
-        panels: dict[str, tuple[str, Any]] = {}
-        for when in ("before", "after"):
-            panels[f"{when} refinement, by cluster"] = "clusters", run.clusters[rows]
-        for when in ("before", "after") if run.y is not None else ():
-            panels[f"{when} refinement, by class"] = "classes", tuple(part[rows] for part in class_numbers(run))
-        both = np.stack([before, after] * (len(panels) // 2))
-        blocks.append(page.figure(f"refined_{how}", figures.scatter(both, panels, AXES[how]),
-                                  f"The same {len(rows):,} rows in the same colours: their codes by the pretrained "
-                                  f"network, and by the refined one; each by {AXES[how]} of its own."))
-    return blocks
+def before_and_after(run: Material, page: Page, how: str, at: np.ndarray, points: np.ndarray) -> Block:
+    """The codes as refinement found and left them beside each other, of the rows whose first codes were kept.
+
+    Args:
+      at, points: of `project`, the map of the codes that refinement left.
+    """
+    rows, first = run.first
+    shown, before, _, axes = project(first, how)
+    rows = rows[shown]
+    after = points if np.array_equal(rows, at) else project(run.codes[rows], how)[1]
+    before, after = before - before.mean(axis=0), after - after.mean(axis=0)
+    before = before @ orthogonal_procrustes(before, after)[0]  # a map has no up or down: turned alike
+    panels: dict[str, tuple[str, Any]] = {
+        f"{when} refinement, by cluster": ("clusters", run.clusters[rows]) for when in ("before", "after")}
+    if run.y is not None:
+        classes = tuple(part[rows] for part in class_numbers(run))
+        panels |= {f"{when} refinement, by class": ("classes", classes) for when in ("before", "after")}
+    figure = figures.scatter(np.stack([before, after] * (len(panels) // 2)), panels, axes)
+    return page.figure(f"refined_{how}", figure, f"The same {len(rows):,} rows in the same colours: their codes by the "
+                       f"pretrained network, and by the refined one; each by {axes} of its own.")
 
 
 def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Block:
     """Files of the codes in space, coloured by cluster and by each column; links to them."""
-    at, points, told = project(run.codes, "pca", 3)
+    at, points, told, _ = project(run.codes, "pca", 3)
     links, pictured = [], None
     if how == "interactive" and run.kind == "image":
         pictured = np.full(len(at), "", object)
         some = sampled(np.arange(len(at)), PICTURED)
-        pictured[some] = [pictures.thumbnail(image) for image in run.images(run.x(at[some]))]
+        pictured[some] = [pictures.png(image, PICTURE) for image in run.images(run.x(at[some]))]
     for name in ("cluster", *colour):
-        groups, values = run.clusters[at], None
-        kind, found = _colouring(run, name, at) if name != "cluster" else ("clusters", groups)
-        if kind == "values":
-            values = found
-        elif kind == "clusters":
-            groups = found
-        legend = [f"cluster {cluster_name(c)}" for c in groups]
-        if kind == "classes":
-            groups, legend = found
+        kind, found = _colouring(run, name, at) if name != "cluster" else ("clusters", run.clusters[at])
+        groups = found[0] if kind == "classes" else found if kind == "clusters" else run.clusters[at]
+        legend = found[1] if kind == "classes" else [f"cluster {cluster_name(c)}" for c in groups]
+        values = found if kind == "values" else None
         title = f"{run.title}: codes by {name}"
         if how == "gif":
-            kind, made, does = "gif", space.turning(points, groups, title, values), "a picture that turns"
+            kind, made, does = "gif", space.turning(points, groups, legend, title, values), "a picture that turns"
         else:
             made = space.interactive(points, groups, legend, _details(run, at), title, values, pictured).encode()
             kind, does = "html", "to turn, zoom and point at"
@@ -160,20 +154,17 @@ def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
     if (Path(name) / LABELS).is_file():
         return "clusters", run.elsewhere(Path(name))[at]
     values = run.column(name)[at]
-    return ("values", values) if values.dtype != object else ("classes", _as_classes(values))
-
-
-def _as_classes(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Categories as numbers, the most frequent first, those behind the ninth together in grey."""
-    names = [str(name) for name in pd.Series(values).value_counts().index[:9]]
-    numbers = np.array([names.index(str(value)) if str(value) in names else -1 for value in values])
-    return numbers, np.array([*names, "others"], object)[numbers]
+    if values.dtype != object:
+        return "values", values
+    most = pd.Series(values).value_counts().index[:9]  # in the order of their numbers; all others together in grey
+    numbers = most.get_indexer(values)
+    return "classes", (numbers, np.array([*map(str, most), "others"], object)[numbers])
 
 
 def class_numbers(run: Material) -> tuple[np.ndarray, np.ndarray]:
     """The colour number of each row's class, that of the cluster matched to it where there is one, and its name."""
     classes = run.prepared.dataset.classes
-    match = {label: cluster for cluster, label in matched(run.metrics["confusion"]).items()}
+    match = {label: cluster for cluster, label in matched(run.confusion).items()}
     free = iter(range(run.k, run.k + len(classes)))
     number = np.array([match[name] if name in match else next(free) for name in classes])
     return number[run.y], np.array(classes, object)[run.y]

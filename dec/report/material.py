@@ -17,11 +17,10 @@ from dec import config
 from dec.data.base import sample_rows
 from dec.data.columns import read_column
 from dec.data.features import TextFeatures
-from dec.folders import CONFIG, ENVIRONMENT, LABELS, METRICS, read_config, read_json, read_metrics
+from dec.folders import CONFIG, ENVIRONMENT, LABELS, METRICS, PRETRAINED, read_config, read_json, read_metrics
 from dec.prepared import Prepared, prepare
 from dec.report import clusters
-from dec.report.clusters import Effects, Members
-from dec.report.measures import Measured, measured_columns, measured_curves, measured_images
+from dec.report.clusters import Effects, Measured, Members, measured_columns, measured_curves, measured_images
 from dec.report.pictures import to_bytes
 from dec.saved import load as load_model
 
@@ -86,6 +85,21 @@ class Material:
         """[m] the numbers of the classes, where they are known."""
         y = self.prepared.dataset.y if self.prepared else None
         return None if y is None else y[self.rows]
+
+    @cached_property
+    def first(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Of rows whose codes before refinement were kept: their places in the sample [s], and these codes [s, c]."""
+        if not (self.folder / PRETRAINED).is_file():
+            return None
+        codes = np.load(self.folder / PRETRAINED)
+        _, at, rows = np.intersect1d(sample_rows(len(self.labels), len(codes)), self.rows, return_indices=True)
+        return rows, codes[at]
+
+    @cached_property
+    def confusion(self) -> pd.DataFrame | None:
+        """Rows of each class in each cluster, of all rows but noise; None where no classes are known."""
+        found = self.metrics["confusion"]
+        return pd.DataFrame(found["counts"], found["classes"], found["clusters"]) if found else None
 
     @cached_property
     def kind(self) -> str:
@@ -156,23 +170,19 @@ class Material:
     # The clusters, and what is measured of the rows to tell them apart.
 
     @cached_property
-    def _places(self) -> tuple[np.ndarray, list[Members]]:
-        return clusters.members(self.codes, self.clusters, self.confidence, self.k)
-
-    @property
     def centres(self) -> np.ndarray:
         """[k, c] the mean code of each cluster, NaN where it is empty."""
-        return self._places[0]
+        return pd.DataFrame(self.codes).groupby(self.clusters).mean().reindex(range(self.k)).to_numpy(np.float32)
 
-    @property
+    @cached_property
     def members(self) -> list[Members]:
         """The rows of each cluster, as places in the sample."""
-        return self._places[1]
+        return clusters.members(self.codes, self.clusters, self.confidence, self.centres)
 
     @cached_property
     def largest(self) -> list[int]:
         """The clusters that have rows in the sample, the largest first."""
-        count = np.array([len(own.nearest) for own in self.members])
+        count = np.bincount(self.clusters[self.clusters >= 0], minlength=self.k)
         return np.argsort(-count, kind="stable")[:np.count_nonzero(count)].tolist()
 
     @cached_property
@@ -206,14 +216,16 @@ class Material:
 
     def column(self, name: str) -> np.ndarray:
         """A column [m] of a table, an array or labels.csv: float64, or objects for categories."""
-        if self.kind == "table" and name in self._kinds and self._kinds[name] != "drop":
+        if self.kind == "table" and self._kinds.get(name, "drop") != "drop":
             return read_column(self.frame[name], self._kinds[name], name in self.prepared.features.dates_)
         if self.measured is not None and name in self.measured.names:
             return self.measured.values[:, self.measured.names.index(name)].astype(float)
-        if name in self.labels:
-            found = self.labels[name].iloc[self.rows]
-            numbers = pd.to_numeric(found, errors="coerce")
-            return (numbers if numbers.notna().any() else found).to_numpy()
+        if name in self.labels or (self.kind == "table" and name in self.frame):
+            found = self.labels[name].iloc[self.rows] if name in self.labels else self.frame[name]
+            found = found.replace("", np.nan)
+            numbers = pd.to_numeric(found, errors="coerce")  # where one is none, all are categories
+            same = (numbers.isna() == found.isna()).all()
+            return numbers.to_numpy(float) if same else found.astype(object).to_numpy()
         if self.prepared is None:
             raise ValueError(f"There is no column {name!r} in labels.csv, and the data could not be read: {self.gone}")
         known = [*self._kinds, *(self.measured.names[:20] if self.measured is not None else ()), *self.labels]
@@ -255,14 +267,12 @@ def gather(folder: Path) -> Material:
     """
     metrics, run = read_metrics(folder / METRICS), read_config(folder / CONFIG)
     environment = read_json(folder / ENVIRONMENT)
-    lines = (folder / "history.jsonl").read_text().splitlines() if (folder / "history.jsonl").is_file() else []
-    history = pd.DataFrame([json.loads(line) for line in lines], columns=None if lines else ["phase", "seed", "period"])
+    path = folder / "history.jsonl"
+    history = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else [])
     labels = pd.DataFrame()
-    if (folder / "labels.csv").is_file():
-        head = pd.read_csv(folder / "labels.csv", nrows=0)
-        numbers = {name: [""] for name in ("confidence", "anomaly")}
-        labels = pd.read_csv(folder / "labels.csv", dtype=dict.fromkeys(index_columns(head), str),
-                             keep_default_na=False, na_values=numbers)
+    if (path := folder / LABELS).is_file():
+        labels = pd.read_csv(path, dtype=dict.fromkeys(index_columns(pd.read_csv(path, nrows=0)), str),
+                             keep_default_na=False, na_values={"confidence": [""], "anomaly": [""]})
     prepared, gone = None, ""
     try:
         prepared = prepare(run)

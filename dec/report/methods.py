@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from scipy.cluster import hierarchy
+from sklearn.metrics import pairwise_distances, pairwise_distances_argmin
 
 from dec.methods import factory
 from dec.methods.base import labels_of
@@ -22,7 +21,6 @@ from dec.report.material import Material, sampled
 from dec.report.page import Block, Page, table
 from dec.report.style import SEQUENTIAL, VALIDATION, cluster_name, colour, grid_of, log_scale, short, styled
 from dec.shallow.choose_k import ROWS, knee, vote
-from dec.shallow.distances import squared_distances
 from dec.shallow.som import map_distances
 
 MERGED = 2000  # rows of a tree
@@ -51,7 +49,9 @@ def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
     if method.sample:
         blocks += made_up(run, page)
     if "linkage" in inspect.signature(factory(run.run.method)).parameters:
-        blocks.append(tree(run, page))
+        blocks.append(merged(run, page))
+    elif run.run.method.endswith("bisecting-kmeans") and len(run.largest) > 1:
+        blocks.append(divided(run, page, np.asarray(head.params)))
     return blocks
 
 
@@ -65,24 +65,23 @@ def _option(run: Material, name: str) -> object:
 def units(run: Material, page: Page, prototypes: np.ndarray, clusters: np.ndarray) -> list[Block]:
     """The units of a self-organising map on their grid: prototypes, distances, rows, clusters, means of columns."""
     shape = int(_option(run, "height")), int(_option(run, "width"))
-    at = np.asarray(squared_distances(jnp.asarray(run.codes), jnp.asarray(prototypes))).argmin(axis=1)
+    at = pairwise_distances_argmin(run.codes, prototypes)
     hits = np.bincount(at, minlength=len(prototypes))
     about = "the sample's rows" if len(run.rows) < len(run.labels) else "rows"
-    blocks = [page.figure("units", unit_maps(shape, apart(prototypes, shape), hits, clusters),
+    maps = {"distance to neighbours": apart(prototypes, shape), "rows": hits}
+    blocks = [page.figure("units", unit_maps(shape, maps, clusters),
                           "The units of the map on their grid: the mean distance to the prototypes of the neighbouring "
                           f"units, the number of {about} that are nearest to each, and the cluster it is put in.")]
     if run.kind in ("image", "sequence"):
         made = run.model.inverse_transform(prototypes)
-        if run.kind == "image":
-            figure = image_map(run.images(made), shape, clusters)
-        else:
-            figure = curve_map(run.curves(made)[..., 0], shape, clusters)
+        figure = prototype_map(run.images(made) if run.kind == "image" else run.curves(made)[..., 0], shape, clusters)
         blocks.append(page.figure("prototypes", figure, "The prototype of each unit, in the frame of its cluster" + (
             ", the first channel." if run.kind == "sequence" else ".")))
     elif run.measured is not None:
         chosen = np.argsort(-np.abs(run.effects.size).max(axis=0), kind="stable")[:PLANES]
-        planes = {run.measured.names[f]: means(run.measured.values[:, f], at, len(prototypes)) for f in chosen}
-        blocks.append(page.figure("planes", plane_maps(shape, planes), "Means of the rows of each unit, of what tells "
+        means = pd.DataFrame(run.measured.values[:, chosen]).groupby(at).mean().reindex(range(len(prototypes)))
+        planes = dict(zip((run.measured.names[f] for f in chosen), means.to_numpy().T))
+        blocks.append(page.figure("planes", unit_maps(shape, planes), "Means of the rows of each unit, of what tells "
                                   "the clusters apart most; white: no rows."))
     return blocks
 
@@ -90,82 +89,41 @@ def units(run: Material, page: Page, prototypes: np.ndarray, clusters: np.ndarra
 def apart(prototypes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """The U-matrix [u]: each unit's mean distance to the prototypes of its neighbours on the map."""
     beside = map_distances(*shape) == 1
-    distances = np.sqrt(np.asarray(squared_distances(jnp.asarray(prototypes), jnp.asarray(prototypes))))
-    return np.where(beside, distances, 0).sum(axis=1) / np.maximum(beside.sum(axis=1), 1)
-
-
-def means(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
-    """The mean of what is there of each group's values, NaN where there is nothing."""
-    there = np.isfinite(values)
-    total = np.bincount(groups[there], values[there], minlength=count)
-    rows = np.bincount(groups[there], minlength=count)
-    return np.where(rows > 0, total / np.maximum(rows, 1), np.nan)
+    return (beside * pairwise_distances(prototypes)).sum(axis=1) / np.maximum(beside.sum(axis=1), 1)
 
 
 @styled
-def unit_maps(shape: tuple[int, int], distances: np.ndarray, hits: np.ndarray, clusters: np.ndarray) -> Figure:
-    """Distances, rows and clusters of the units [u], each on the grid; numbers where there is room."""
-    figure, axes = grid_of(3, width=0.34 * shape[1] + 1.4, height=0.34 * shape[0] + 0.6)
-    for ax, title, values in zip(axes, ("distance to neighbours", "rows", "cluster"), (distances, hits, clusters)):
-        _grid(ax, values, shape, title, clusters if title == "cluster" else None)
-        if title != "distance to neighbours" and len(values) <= 400:
-            for (row, column), value in np.ndenumerate(values.reshape(shape)):
+def unit_maps(shape: tuple[int, int], maps: dict[str, np.ndarray], clusters: np.ndarray | None = None) -> Figure:
+    """Values, and clusters, of the units [u] on the grid; whole numbers are written where there is room."""
+    panels = [*maps.items(), *([] if clusters is None else [("cluster", clusters)])]
+    figure, axes = grid_of(len(panels), width=0.34 * shape[1] + 1.4, height=0.34 * shape[0] + 0.6)
+    for ax, (name, values) in zip(axes, panels):
+        if values is clusters:
+            ax.imshow(np.reshape([to_rgb(colour(c)) for c in clusters], (*shape, 3)))
+        else:
+            figure.colorbar(ax.imshow(values.reshape(shape), cmap=SEQUENTIAL), ax=ax, shrink=0.8)
+        for (row, column), value in np.ndenumerate(values.reshape(shape)):
+            if values.dtype.kind == "i" and len(values) <= 400:
                 ax.annotate(f"{value:,}", (column, row), ha="center", va="center", fontsize=6, bbox={
                     "facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.75})
+        ax.set(title=short(name), xticks=[], yticks=[])
     return figure
 
 
 @styled
-def plane_maps(shape: tuple[int, int], planes: dict[str, np.ndarray]) -> Figure:
-    """Values of the units [u] on the grid, a panel for each name."""
-    figure, axes = grid_of(len(planes), width=0.3 * shape[1] + 1.4, height=0.3 * shape[0] + 0.6)
-    for ax, (name, values) in zip(axes, planes.items()):
-        _grid(ax, values, shape, short(name))
+def prototype_map(prototypes: np.ndarray, shape: tuple[int, int], clusters: np.ndarray) -> Figure:
+    """Prototypes on the grid, each in the frame of its cluster: uint8 images [u, h, w(, 3)], or curves [u, t]."""
+    figure = Figure(figsize=(0.6 * shape[1], 0.6 * shape[0]))
+    edges = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 0.99, "wspace": 0.1, "hspace": 0.1}
+    axes = figure.subplots(*shape, squeeze=False, sharey=True, gridspec_kw=edges)
+    for ax, prototype, cluster in zip(axes.ravel(), prototypes, clusters):
+        if prototypes.ndim == 2:
+            ax.plot(prototype, color=colour(cluster))
+        else:
+            ax.imshow(prototype, cmap="gray", vmin=0, vmax=255)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set(visible=True, edgecolor=colour(cluster), linewidth=2)
     return figure
-
-
-def _grid(
-    ax: Axes, values: np.ndarray, shape: tuple[int, int], title: str, clusters: np.ndarray | None = None
-) -> None:
-    if clusters is None:
-        drawn = ax.imshow(values.reshape(shape), cmap=SEQUENTIAL)
-        ax.figure.colorbar(drawn, ax=ax, shrink=0.8)
-    else:
-        found, codes = np.unique(clusters, return_inverse=True)
-        ax.imshow(codes.reshape(shape), cmap=ListedColormap([colour(c) for c in found]))
-    ax.set(title=title, xticks=[], yticks=[])
-
-
-@styled
-def image_map(images: np.ndarray, shape: tuple[int, int], clusters: np.ndarray) -> Figure:
-    """Prototypes as uint8 images [u, h, w(, 3)] on the grid, each framed in the colour of its cluster."""
-    figure, (ax,) = grid_of(1, width=0.55 * shape[1], height=0.55 * shape[0] * images.shape[1] / images.shape[2])
-    ax.imshow(pictures.mosaic(images, shape[1]))
-    h, w = images.shape[1] + pictures.GAP, images.shape[2] + pictures.GAP
-    for unit, cluster in enumerate(clusters):
-        row, column = divmod(unit, shape[1])
-        ax.add_patch(_frame((column * w - 0.5, row * h - 0.5), w - 1, h - 1, cluster))
-    ax.axis("off")
-    return figure
-
-
-@styled
-def curve_map(curves: np.ndarray, shape: tuple[int, int], clusters: np.ndarray) -> Figure:
-    """Prototypes as curves [u, t] on the grid, on one scale, each in the colour of its cluster."""
-    figure, (ax,) = grid_of(1, width=0.8 * shape[1], height=0.6 * shape[0])
-    low, high = np.nanmin(curves), np.nanmax(curves)
-    across = 0.08 + 0.84 * np.arange(curves.shape[1]) / max(curves.shape[1] - 1, 1)
-    for unit, (curve, cluster) in enumerate(zip(curves, clusters)):
-        row, column = divmod(unit, shape[1])
-        ax.add_patch(_frame((column + 0.03, row + 0.03), 0.94, 0.94, cluster))
-        ax.plot(column + across, row + 0.92 - 0.84 * (curve - low) / max(high - low, 1e-12), color=colour(cluster))
-    ax.set(xlim=(0, shape[1]), ylim=(shape[0], 0))
-    ax.axis("off")
-    return figure
-
-
-def _frame(corner: tuple[float, float], width: float, height: float, cluster: int) -> Rectangle:
-    return Rectangle(corner, width, height, fill=False, edgecolor=colour(cluster), linewidth=2)
 
 
 # Rows that are made up.
@@ -193,34 +151,76 @@ def made_up(run: Material, page: Page) -> list[Block]:
     return [table(["cluster", *names], lines, "Rows that the model makes up, three of each cluster.")]
 
 
-# The tree of merges.
+# Trees.
 
-def tree(run: Material, page: Page) -> Block:
+def merged(run: Material, page: Page) -> Block:
     """The last merges of agglomerative clustering, done again on at most `MERGED` rows."""
     at = sampled(np.arange(len(run.rows)), MERGED)
     codes, linkage = run.codes[at].astype(np.float64), str(_option(run, "linkage"))
     if _option(run, "metric") == "cosine":
         codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
     again = "" if len(at) == len(run.labels) else f", done again on a uniform sample of {len(at):,} rows"
-    return page.figure("tree", dendrogram(codes, linkage, run.clusters[at]),
+    tree = hierarchy.linkage(codes, linkage)
+    return page.figure("tree", dendrogram(tree, run.clusters[at], np.ones(len(at), int)),
                        f"The last merges, from {LEAVES} groups on ({linkage} linkage{again}): how far apart the two "
                        "were; below, the rows of each group. In colour: all of one cluster, whose number is given.")
 
 
-@styled
-def dendrogram(codes: np.ndarray, linkage: str, clusters: np.ndarray) -> Figure:
-    """The last merges of rows [m, c], in the colour of the cluster [m] that all rows below are of, else grey."""
-    from scipy.cluster import hierarchy
+def divided(run: Material, page: Page, centers: np.ndarray) -> Block:
+    """The splits of bisecting k-means, whose clusters have the numbers of its tree's leaves from the left."""
+    there, counts = np.unique(run.labels["cluster"], return_counts=True)
+    return page.figure("tree", dendrogram(splits(centers[there], counts), there, counts),
+                       "The splits down to the clusters, and the rows of each: how far apart, by Ward's distance, two "
+                       "parts are. The run keeps the order of the tree's clusters but not its splits, which are found "
+                       "again as those that lower the inertia most; few of the real ones are others.")
 
-    merges = hierarchy.linkage(codes, linkage)
-    m = len(codes)
-    pure = np.concatenate([clusters, np.zeros(m - 1, int)])  # the one cluster of all rows below a node, -1: several
-    for i, (a, b) in enumerate(merges[:, :2].astype(int)):
-        pure[m + i] = pure[a] if pure[a] == pure[b] else -1
+
+def splits(centers: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The tree of bisecting k-means as merges [k - 1, 4] like those of `scipy.cluster.hierarchy.linkage`.
+
+    A split is the 2-means of a cluster's rows, the one of least inertia. So of those that leave its leaves in their
+    order it is the one of the largest Ward distance,
+
+        √(2 n m / (n + m)) |mean - mean'|       of parts of n and m rows
+
+    Args:
+      centers: [k, c] in the order of the leaves.
+      rows: int [k], of each at least 1.
+    """
+    merges = []
+
+    def node(first: int, last: int) -> int:
+        """The number of the cluster of these leaves, whose own splits are put before it."""
+        if last - first == 1:
+            return first
+        count = rows[first:last].cumsum()
+        total = (rows[first:last, None] * centers[first:last]).cumsum(axis=0, dtype=np.float64)
+        n, m = count[:-1], count[-1] - count[:-1]
+        between = np.linalg.norm(total[:-1] / n[:, None] - (total[-1] - total[:-1]) / m[:, None], axis=1)
+        ward = np.sqrt(2 * n * m / count[-1]) * between
+        cut = first + int(ward.argmax()) + 1
+        merges.append([node(first, cut), node(cut, last), ward.max(), last - first])
+        return len(centers) + len(merges) - 1
+
+    node(0, len(centers))
+    return np.array(merges)
+
+
+@styled
+def dendrogram(merges: np.ndarray, clusters: np.ndarray, rows: np.ndarray) -> Figure:
+    """The last merges, in the colour of the cluster that all leaves below are of, else grey.
+
+    Args:
+      merges: [m - 1, 4] as of `scipy.cluster.hierarchy.linkage`.
+      clusters, rows: int [m] of the leaves.
+    """
+    m = len(clusters)
+    pure, count = np.pad(np.array([clusters, rows]), ((0, 0), (0, m - 1)))  # of each node; pure is -1 for several
+    for i, (a, b) in enumerate(merges[:, :2].astype(int), m):
+        pure[i], count[i] = pure[a] if pure[a] == pure[b] else -1, count[a] + count[b]
 
     def name(node: int) -> str:
-        rows = 1 if node < m else int(merges[node - m, 3])
-        return f"{rows:,}" + ("" if pure[node] < 0 else f"  [{pure[node]}]")
+        return f"{count[node]:,}" + ("" if pure[node] < 0 else f"  [{pure[node]}]")
 
     figure, (ax,) = grid_of(1, width=8, height=3.6)
     hierarchy.dendrogram(merges, LEAVES, "lastp", ax=ax, leaf_label_func=name, leaf_rotation=90, leaf_font_size=8,

@@ -31,7 +31,6 @@ class Block:
     rows: list[Any] = field(default_factory=list)
     uri: str = ""
     size: str = ""
-    least: bool = False
     pixels: bool = False
     name: str = ""
     colour: str = ""
@@ -65,21 +64,23 @@ class Page:
             write(self.folder / "figures" / f"{name}.{kind}", files[kind])
         width = figure.get_figwidth()
         size = f"width: {width * SHOWN_WIDTH:.0f}px; min-width: {width * LEAST_WIDTH:.0f}px; max-width: 100%"
-        return Block("figure", caption=caption, uri=_uri(files["svg"], "svg+xml"), size=size, least=True)
+        uri = f"data:image/svg+xml;base64,{base64.b64encode(files['svg']).decode()}"
+        return Block("figure", caption=caption, uri=uri, size=size)
 
     def write(self, **content: Any) -> Path:
         """Fill the template: title, sentence, warnings, facts, command, sections. Returns the path of the page."""
         environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
                                   undefined=StrictUndefined)
         environment.filters["is_number"] = lambda cell: bool(NUMBER.fullmatch(str(cell)))
-        path = self.folder / "report.html"
+        path, content["sections"] = self.folder / "report.html", [part for part in content["sections"] if part.blocks]
         write(path, environment.get_template("page.html").render(content).encode())
         return path
 
 
-def pixels(png: bytes, width: int, caption: str) -> Block:
-    """A PNG of small images, shown `width` CSS pixels wide with its pixels as they are."""
-    return Block("figure", caption=caption, uri=_uri(png, "png"), size=f"width: {width}px", pixels=True)
+def pixels(png: str, width: int, caption: str) -> Block:
+    """A PNG of small images in base64, shown `width` CSS pixels wide with its pixels as they are."""
+    uri = f"data:image/png;base64,{png}"
+    return Block("figure", caption=caption, uri=uri, size=f"width: {width}px", pixels=True)
 
 
 def table(header: list[str], rows: list[list[Any]], caption: str = "") -> Block:
@@ -87,14 +88,9 @@ def table(header: list[str], rows: list[list[Any]], caption: str = "") -> Block:
     return Block("table", caption=caption, header=header, rows=[[_cell(cell) for cell in row] for row in rows])
 
 
-def text(words: str) -> Block:
-    """A paragraph."""
-    return Block("text", text=words)
-
-
-def items(caption: str, lines: list[str]) -> Block:
-    """A list under its caption."""
-    return Block("items", caption=caption, rows=lines)
+def digits(value: float | None, factor: float = 1, nothing: str = "–") -> str:
+    """A score times `factor` to one place; NaN and None are nothing."""
+    return nothing if value is None or value != value else f"{factor * value:.1f}"
 
 
 def _cell(value: Any) -> str:
@@ -103,7 +99,3 @@ def _cell(value: Any) -> str:
     if not isinstance(value, float):
         return str(value)
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

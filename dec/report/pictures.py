@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -35,18 +36,11 @@ def to_bytes(images: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.nan_to_num(255 * scaled, nan=255).round().astype(np.uint8)
 
 
-def strip(images: np.ndarray, columns: int = 10) -> bytes:
-    """A PNG of uint8 images side by side, one pixel of it for each of theirs."""
-    stream = io.BytesIO()
-    Image.fromarray(mosaic(images, columns)).save(stream, "PNG", optimize=True)
-    return stream.getvalue()
-
-
-def thumbnail(image: np.ndarray, most: int = 48) -> str:
-    """An uint8 image, made smaller where a side has more pixels, as a PNG in base64."""
+def png(image: np.ndarray, most: int | None = None) -> str:
+    """An uint8 image as a PNG in base64, made smaller where a side has more pixels than `most`."""
     picture, stream = Image.fromarray(image), io.BytesIO()
-    picture.thumbnail((most, most))
-    picture.save(stream, "PNG")
+    picture.thumbnail((most or picture.width, most or picture.height))
+    picture.save(stream, "PNG", optimize=True)
     return base64.b64encode(stream.getvalue()).decode()
 
 
@@ -138,10 +132,8 @@ def mean_curves(panels: list[Curves], label: str, share: bool) -> Figure:
     """
     figure, axes = grid_of(len(panels), width=3, height=2.1)
     for ax, (title, cluster, curves, examples) in zip(axes, panels):
-        there = np.isfinite(curves)
-        count, values = np.maximum(there.sum(axis=0), 1), np.where(there, curves, 0)
-        mean = np.where(there.any(axis=0), values.sum(axis=0) / count, np.nan)
-        spread = np.sqrt(np.where(there, (curves - mean) ** 2, 0).sum(axis=0) / count)
+        steps = pd.DataFrame(curves)
+        mean, spread = steps.mean(), steps.std(ddof=0)
         ax.plot(examples.T, color="#888888", linewidth=0.5)
         ax.fill_between(np.arange(len(mean)), mean - spread, mean + spread, color=colour(cluster), alpha=0.3, lw=0)
         ax.plot(mean, color=colour(cluster), linewidth=1.8)

@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
 # Ten colours that differ for normal and colour-blind eyes (CIE76 distance of at least 16 under simulated protanopia,
 # deuteranopia and tritanopia, noise included): eight of M. Petroff, "Accessible Color Sequences for Data
 # Visualization", arXiv:2107.02270, table 3, with dark green and dark blue for its two greys.
 PALETTE = ("#3f90da", "#ffa90e", "#bd1f01", "#14532d", "#832db6", "#92dadd", "#a96b59", "#e76300", "#1e1b6b", "#b9ac70")
-NOISE = "#8f8f8f"
+NOISE, MISSING, REST = "#8f8f8f", "#cccccc", "#bbbbbb"  # rows of no cluster, without a value, of other clusters
 TRAINING, VALIDATION = "#1f6fb4", "#bd1f01"
 MARKERS, HATCHES = "o^sDvP", ("", "///", "...", "xxx", "\\\\\\", "+++")
 SEQUENTIAL = "cividis"
@@ -81,8 +81,8 @@ def log_scale(axis: Axis) -> None:
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
 
 
 def positive(values: np.ndarray) -> bool:

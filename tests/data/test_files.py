@@ -9,7 +9,10 @@ import scipy.sparse
 
 from dec.config import Features
 from dec.data import files, load
-from dec.data.files import read_idx, read_table, read_usps
+from dec.data.features import check_options, fit_features, numbers
+from dec.data.files import read_hdf5, read_idx
+from dec.data.named import _pendigits
+from dec.data.sequence import SequenceWindows
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 IDX_CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
@@ -120,47 +123,58 @@ def test_idx_by_name_or_content(tmp_path, name, pack):
     ((4, 3, 2), np.uint8, {}, "array", (4, 3, 2)),
     ((4, 3, 2), np.uint8, {"size": (6, 6)}, "image", (4, 3, 2)),  # the transformer resizes
     ((4, 3, 2, 3), np.uint8, {"colour": "grey"}, "image", (4, 3, 2, 3)),
-    ((4, 6), np.uint8, {"window": 2}, "sequence", (4, 6, 1)),
+    ((4, 6), np.uint8, {"window": 2}, "sequence", (4, 6)),
     ((4, 6, 2), np.float32, {"window": 2}, "sequence", (4, 6, 2)),
     ((4, 6), np.float32, {"missing": "drop", "text": "tfidf"}, "array", (4, 6)),
-    ((4, 3, 2), np.float32, {"size": (6, 6)}, None, "images, uint8 arrays .* but mine is float32"),
-    ((4, 3, 2, 4), np.uint8, {"colour": "rgb"}, None, r"shape \(4, 3, 2, 4\)"),
-    ((4, 6), np.uint8, {"size": (6, 6)}, None, r"images, .* of shape \(4, 6\); leave them out"),
-    ((4, 3, 2, 3), np.uint8, {"window": 2}, None, r"window=2 cuts sequences, .* shape \(4, 3, 2, 3\); leave"),
+    ((4, 3, 2), np.float32, {"size": (6, 6)}, "float32, but must be a path or uint8 of .h, w.", None),
+    ((4, 3, 2, 4), np.uint8, {"colour": "rgb"}, r"row 0 has shape \(3, 2, 4\)", None),
+    ((4, 6), np.uint8, {"size": (6, 6)}, r"row 0 has shape \(6,\)", None),
+    ((4, 3, 2, 3), np.uint8, {"window": 2}, r"recording 0 has shape \(3, 2, 3\), but must be", None),
 ])
 def test_arrays_become_what_the_features_ask_for(tmp_path, shape, dtype, options, kind, result):
     x = np.arange(np.prod(shape)).reshape(shape).astype(dtype) + dtype(0.5)
     np.save(tmp_path / "mine.npy", x)
-    if kind is None:
-        with pytest.raises(ValueError, match=result):
-            load(str(tmp_path / "mine.npy"), features=Features(**options))
-        return
-    data = load(str(tmp_path / "mine.npy"), features=Features(**options))
-    assert data.kind == kind and data.x.shape == result
-    assert data.x.dtype == (np.float32 if kind == "sequence" else dtype)
-    np.testing.assert_array_equal(data.x.reshape(shape), x)
+    options = Features(**options)
+    data = load(str(tmp_path / "mine.npy"), features=options)
+    np.testing.assert_array_equal(data.x, x)
+    if result is None:
+        with pytest.raises(ValueError, match=f"^mine: .*{kind}"):
+            fit_features(data, options, "mine")
+    else:
+        assert data.kind == kind and data.x.shape == result and data.x.dtype == dtype
+        fit_features(data, options, "mine")
 
 
-def test_usps(tmp_path):
+def test_sparse_rows_are_no_sequences(tmp_path):
+    scipy.sparse.save_npz(tmp_path / "words.npz", scipy.sparse.csr_array(np.eye(3)))
+    options = Features(window=2)
+    data = load(str(tmp_path / "words.npz"), features=options)
+    with pytest.raises(ValueError, match=r"features\.window=2 has no meaning for mine, .* of the kind array"):
+        check_options(options, "mine", data)
+    with pytest.raises(ValueError, match="mine holds data of the kind array, but the model was fitted on sequence"):
+        numbers(SequenceWindows().fit(np.eye(3)), data, "mine")
+
+
+def test_groups_of_hdf5(tmp_path):
     x = np.random.default_rng(0).random((3, 256), np.float32)
     with h5py.File(tmp_path / "usps.h5", "w") as file:
         file["test/data"], file["test/target"] = x, np.array([4, 1, 4])
-    images, labels = read_usps(tmp_path / "usps.h5", "test")
-    assert images.shape == (3, 16, 16) and images.dtype == np.float32 and labels.tolist() == [4, 1, 4]
-    np.testing.assert_array_equal(images[1].reshape(-1), x[1])
-    with pytest.raises(ValueError, match=r"usps.h5.*train/data"):
-        read_usps(tmp_path / "usps.h5", "train")
+    images, labels = read_hdf5(tmp_path / "usps.h5", "test")
+    assert images.dtype == np.float32 and labels.tolist() == [4, 1, 4]
+    np.testing.assert_array_equal(images, x)
+    with pytest.raises(ValueError, match=r"usps.h5, group train, has no array .*, only test/data"):
+        read_hdf5(tmp_path / "usps.h5", "train")
     (tmp_path / "usps.h5").write_bytes(b"no HDF5")
-    with pytest.raises(ValueError, match=r"usps.h5.*download it again"):
-        read_usps(tmp_path / "usps.h5", "test")
+    with pytest.raises(ValueError, match=r"usps.h5 is not an HDF5 file, or a damaged one"):
+        read_hdf5(tmp_path / "usps.h5", "test")
 
 
 def test_table(tmp_path):
     path = tmp_path / "some.tra"
     path.write_text(" 47,100, 8\n 88,  0, 1\n")
-    x, y = read_table(path)
+    x, y = _pendigits("train", path)
     assert x.tolist() == [[47, 100], [88, 0]] and y.tolist() == [8, 1]
     for bad in ("1,2,3\n1,2\n", "1,2,x\n"):
         path.write_text(bad)
         with pytest.raises(ValueError, match=r"some.tra is not a table"):
-            read_table(path)
+            _pendigits("train", path)

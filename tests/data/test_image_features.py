@@ -121,14 +121,14 @@ def test_clone_pipeline_and_saving():
 
 
 @pytest.mark.parametrize("images, message", [
-    (GREY / 255, r"dtype float64, but must be uint8 of .*\(255 \* x\)"),
-    (GREY.reshape(2, 12), r"shape \(2, 12\)"),
-    (np.zeros((2, 3, 4, 4), np.uint8), r"shape \(2, 3, 4, 4\)"),
-    (np.zeros((0, 3, 4), np.uint8), r"no images: the shape is \(0, 3, 4\)"),
+    (GREY / 255, r"dtype float64, but must be a path or uint8 of .*\(255 \* x\)"),
+    (GREY.reshape(2, 12), r"image in row 0 has shape \(12,\)"),
+    (np.zeros((2, 3, 4, 4), np.uint8), r"image in row 0 has shape \(3, 4, 4\)"),
+    (np.zeros((0, 3, 4), np.uint8), "no images; give at least one"),
     ([], "no images"),
-    ("folder/a.png", "one path, 'folder/a.png'; give a list"),
+    ("folder/a.png", "one string, 'folder/a.png'; give a list"),
     ([GREY[0], GREY[0] / 255], "row 1 has shape .3, 4. and dtype float64"),
-    ([GREY[0], 7], "row 1 is of type int"),
+    ([GREY[0], 7], r"row 1 has shape \(\) and dtype int64, but must be a path or uint8"),
     ([GREY[0], GREY[1], GREY[1].T], r"image in row 2 is 4 x 3 .*image in row 0 is 3 x 4; .*size=\(3, 4\)"),
 ])
 def test_bad_images(images, message):
@@ -159,11 +159,14 @@ def test_bad_files(save, tmp_path):
 
 
 def test_bad_options_and_unfitted():
-    with pytest.raises(ValueError, match=r"Unknown colour 'gray'.*'grey'"):
+    with pytest.raises(ValueError, match="colour='gray' is none of keep, grey, rgb"):
         ImageFeatures(colour="gray").fit(GREY)
     for size in (28, (28,), (0, 28), (2.5, 3)):
-        with pytest.raises(ValueError, match=r"size=.* must be \(height, width\)"):
+        with pytest.raises(ValueError, match=r"size=.* must be (\(height, width\)|tuple|int|at least 1)"):
             ImageFeatures(size=size).fit(GREY)
+    with pytest.raises(ValueError, match=r"row 0 has shape .* dtype float64"):
+        ImageFeatures().fit(GREY).transform(GREY / 255)
+    assert ImageFeatures(size=(np.int64(2), 2)).fit(GREY).shape_ == (2, 2)
     unfitted = ImageFeatures()
     for method in (unfitted.transform, unfitted.inverse_transform, unfitted.get_feature_names_out):
         with pytest.raises(NotFittedError):

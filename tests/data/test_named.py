@@ -145,7 +145,7 @@ def test_sequences_are_rows_of_steps_of_channels(tmp_path):
     beats = load("ecg5000")
     assert beats.x.shape == (3, 140, 1) and beats.classes == ("normal", "unclassified")
     np.savez(tmp_path / "data" / "ucr" / "ECG5000.npz", X=np.ones((3, 14)))
-    with pytest.raises(ValueError, match=r"ECG5000.npz should have X of shape \[n, 140\] and labels y, but has X .*no"):
+    with pytest.raises(ValueError, match=r"ECG5000.npz should have labels and rows of shape \(140, 1\), but has .*no"):
         load("ecg5000")
 
 

@@ -150,6 +150,12 @@ def test_long_texts_and_blank_lines(tmp_path):
     assert data.x["n"].tolist() == [1, 2] and data.x["text"].tolist() == [text, text]
 
 
+@pytest.mark.parametrize("suffix, pack", [(".csv", gzip.compress), (".csv.gz", bytes)])
+def test_what_is_packed_is_told_by_the_content(tmp_path, suffix, pack):
+    (tmp_path / f"my{suffix}").write_bytes(pack(b"a,b\n1,2\n"))
+    assert load(str(tmp_path / f"my{suffix}")).x.to_dict("list") == {"a": [1], "b": [2]}
+
+
 def test_numbers_from_0_are_names_of_columns(tmp_path):
     """As pandas gives them to a matrix."""
     assert list(load(str(write(tmp_path, ".csv", pd.DataFrame(np.eye(3))))).x) == ["0", "1", "2"]

@@ -5,10 +5,21 @@ import pytest
 from scipy import stats
 from scipy.sparse import csr_array
 
-from dec.report.clusters import describe, effects, members, neighbour, phrases, telling, top
+from dec.report.clusters import (
+    Measured,
+    describe,
+    effects,
+    measured_columns,
+    measured_curves,
+    measured_images,
+    members,
+    neighbour,
+    phrases,
+    telling,
+    top,
+)
 from dec.report.maps import MOST, project
-from dec.report.measures import Measured, measured_columns, measured_curves, measured_images
-from dec.report.statistics import holm, paired, summary
+from dec.report.table import holm, interval, mean_sd, paired
 
 
 def measured(**columns):
@@ -61,10 +72,18 @@ def test_phrases():
         "bought much higher (1970-12-31 in the median, elsewhere 1970-01-01)"]
 
 
+def test_a_phrase_does_not_contradict_its_numbers():
+    """The cluster's mean is lower though its median is higher: the means are told."""
+    own = np.array([0] * 5 + [1] * 5)
+    given = measured(step=[0, 0, 108, 108, 108, 105, 105, 105, 105, 105])
+    assert phrases(given, effects(given, own, 2), own, 0) == ["step lower (64.8 on average, elsewhere 105)"]
+
+
 def test_description():
     assert describe(3, 50, 200, ["price higher"], [("cat", 0.9)]) == (
         "Cluster 3 has 50 of 200 rows (25.0%), of which 90% are cat. Set apart by: price higher.")
     assert "No measure sets it clearly apart" in describe(0, 1, 2, [], [])
+    assert describe(0, 1, 2, None, []) == "Cluster 0 has 1 of 2 rows (50.0%)."  # nothing could be measured
 
 
 def test_words_by_contrast():
@@ -75,23 +94,25 @@ def test_words_by_contrast():
 def test_members_and_neighbours():
     codes = np.array([[0.0], [1], [5], [10], [11], [30]])
     clusters = np.array([0, 0, 0, 1, 1, 2])
-    centres, ordered = members(codes, clusters, np.array([0.9, 0.5, 0.7, 1, 0.2, 1]), 4)
-    np.testing.assert_allclose(centres[:3, 0], [2, 10.5, 30])
-    assert np.isnan(centres[3]).all() and len(ordered[3].nearest) == 0
-    assert list(ordered[0].nearest) == [1, 0, 2] and list(ordered[0].farthest) == [2, 0, 1]
+    centres = np.array([[2], [10.5], [30], [np.nan]])
+    ordered = members(codes, clusters, np.array([0.9, 0.5, 0.7, 1, 0.2, 1]), centres)
+    assert len(ordered) == 4 and len(ordered[3].nearest) == 0
+    assert list(ordered[0].nearest) == [1, 0, 2]
     assert list(ordered[0].doubtful) == [1, 2, 0]
     assert [neighbour(centres, j) for j in range(3)] == [1, 0, 1]
-    without, ordered = members(np.empty((3, 0)), np.zeros(3, int), np.array([0.2, 0.9, 0.5]), 1)
-    assert list(ordered[0].nearest) == [1, 2, 0] and neighbour(without, 0) is None
+    ordered = members(np.empty((3, 0)), np.array([0, 0, -1]), np.array([0.2, 0.9, 0.5]), np.empty((1, 0)))
+    assert list(ordered[0].nearest) == [1, 0] and neighbour(np.empty((1, 0)), 0) is None
 
 
 def test_what_is_measured_of_columns():
-    brand = np.array(["Nokia", "Sony", "Nokia", np.nan], object)
-    found = measured_columns({"price": np.array([1.0, 2, 3, np.nan]), "brand": brand, "new": np.array([0.0, 1, 1, 0])},
-                             frozenset({"price"}))
+    brand = np.array(["Nokia", "Sony", "Nokia", np.nan, "Sony", "once"], object)
+    found = measured_columns({"price": np.array([1.0, 2, 3, np.nan, 5, 6]), "brand": brand,
+                              "new": np.array([0.0, 1, 1, 0, 0, 0])}, frozenset({"price"}))
     assert found.names == ["price", "brand = Nokia", "brand = Sony", "new"]
     assert found.columns == ["price", "brand", "brand", "new"] and found.binary.tolist() == [False, True, True, True]
-    np.testing.assert_array_equal(found.values[:, 1:], [[1, 0, 0], [0, 1, 1], [1, 0, 1], [np.nan, np.nan, 0]])
+    np.testing.assert_array_equal(found.values[:, 1:], [[1, 0, 0], [0, 1, 1], [1, 0, 1], [np.nan, np.nan, 0],
+                                                        [0, 1, 0], [0, 0, 0]])
+    assert measured_columns({"id": np.array(["a", "b"], object)}, frozenset()) is None  # each category once
 
 
 def test_what_is_measured_of_images_and_curves():
@@ -110,11 +131,9 @@ def test_what_is_measured_of_images_and_curves():
     assert list(found["peak step of channel 0"]) == [1, 0] and list(found["length"]) == [3, 2]
 
 
-def test_summary():
-    found = summary([1.0, 2.0, 3.0])
-    assert found[:3] == (3, 2, 1)
-    np.testing.assert_allclose([found.low, found.high], 2 + np.array([-1, 1]) * 4.30265 / np.sqrt(3), rtol=1e-5)
-    assert np.isnan(summary([1.0]).sd) and np.isnan(summary([1.0, 2.0]).low) and np.isnan(summary([]).mean)
+def test_the_interval_of_a_mean():
+    np.testing.assert_allclose(interval([1.0, 2.0, 3.0]), 2 + np.array([-1, 1]) * 4.30265 / np.sqrt(3), rtol=1e-5)
+    assert interval([1.0, 2.0]) == interval([]) == (None, None) and mean_sd([1.0, 2.0, 3.0]) == (2, 1)
 
 
 def test_paired_tests_by_their_number():
@@ -136,10 +155,18 @@ def test_holm():
 def test_ways_to_the_plane(monkeypatch):
     rng = np.random.default_rng(0)
     line = rng.normal(size=(40, 1)) * [[3.0, 4.0, 0]] + rng.normal(size=(40, 3)) * 1e-3
-    at, points, about = project(line, "pca")
-    assert len(at) == 40 and points.shape == (40, 2) and "100%" in about
+    at, points, about, axes = project(line, "pca")
+    assert len(at) == 40 and points.shape == (40, 2) and "100%" in about and axes == "PCA"
     assert abs(np.corrcoef(points[:, 0], line[:, 0])[0, 1]) > 0.999
     assert project(line[:, :1], "pca")[1].shape == (40, 2) and project(line, "pca", 3)[1].shape == (40, 3)
     monkeypatch.setitem(MOST, "tsne", 30)
-    at, points, about = project(line, "tsne")
-    assert points.shape == (30, 2) and len(set(at)) == 30 and "perplexity 10" in about
+    at, points, about, axes = project(line, "tsne")
+    assert points.shape == (30, 2) and len(set(at)) == 30 and "perplexity 10" in about and axes == "t-SNE"
+
+
+@pytest.mark.filterwarnings("error")
+def test_codes_that_are_too_few_or_all_alike_for_neighbours_have_another_map():
+    """t-SNE of equal rows would end the process."""
+    for codes in (np.ones((30, 3)), np.eye(4)):
+        _, points, about, axes = project(codes, "tsne")
+        assert np.isfinite(points).all() and "principal components" in about and axes == "PCA"

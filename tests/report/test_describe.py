@@ -24,6 +24,8 @@ def test_a_table(tmp_path, monkeypatch):
     assert "| total     |        |        119 |" in out  # 42 + 7 * 2 + 2 + 2 * 7 + 7 + 7 * 5 + 5
     assert ElementTree.parse("way.svg").getroot().tag.endswith("svg")
     assert run(*words, "--out", "way.svg")[0] == 2  # it is there already
+    status, _, err = run(*words, "--out", "way.png")
+    assert status == 2 and "--out way.png must end in .svg" in err
     assert "idec, with --n-clusters" in run(*words)[1]
     status, _, err = run(*words, "--code-size", 2, 3)
     assert status == 2 and "one value of each option" in err

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from dec.report import figures, pictures, space
-from dec.report.style import NOISE, PALETTE, TRAINING, VALIDATION, colour, rendered, turn
+from dec.report.style import MISSING, NOISE, PALETTE, TRAINING, VALIDATION, colour, rendered, turn
 
 # Machado, Oliveira & Fernandes 2009, severity 1, on linear RGB.
 BLINDNESS = {
@@ -134,7 +135,7 @@ def test_a_cluster_has_its_colour_in_every_figure():
     curves = pictures.mean_curves([pictures.Curves("a", j, np.ones((2, 5)), np.ones((1, 5))) for j in range(3)],
                                   "value", share=True)
     lines = [to_hex(ax.lines[-1].get_color()) for ax in curves.axes]
-    against = figures.against_the_rest(2, {"x": (np.arange(3.0), np.arange(9.0), False)}).axes[0]
+    against = figures.against_the_rest([figures.Against("x", 2, np.arange(3.0), np.arange(9.0), False)]).axes[0]
     assert bars == grid == lines == [colour(j) for j in range(3)] and in_map == set(bars)
     assert colour(2) in {to_hex(patch.get_facecolor()) for patch in against.patches}
 
@@ -162,26 +163,20 @@ def test_heatmap():
 
 def test_against_the_rest():
     brands = np.array(["Nokia", "Nokia", "Sony"], object)
-    figure = figures.against_the_rest(1, {
-        "price $": (np.array([1.0, 10, 1000, np.nan]), np.geomspace(1, 1e4, 50), True),
-        "brand": (brands, np.array(["Sony"] * 4, object), False)})
+    figure = figures.against_the_rest([
+        figures.Against("price $", 1, np.array([1.0, 10, 1000, np.nan]), np.geomspace(1, 1e4, 50), True),
+        figures.Against("brand", 3, brands, np.array(["Sony"] * 4, object), False)])
     price, brand = figure.axes
     assert (price.get_xscale(), price.get_title()) == ("log", "price $")
     heights = np.array([patch.get_height() for patch in price.patches])
     assert heights[:24].sum() == pytest.approx(1) and heights[24:].sum() == pytest.approx(1)
     assert [tick.get_text() for tick in brand.get_yticklabels()] == ["Nokia", "Sony"]
     np.testing.assert_allclose([bar.get_width() for bar in brand.patches], [2 / 3, 1 / 3, 0, 1])
-
-
-def test_a_column_in_each_cluster():
-    clusters = np.array([0, 0, 3, 3, 3, -1])
-    for values in (np.arange(6.0), np.array(["<b>", "b", "b", "b", "b", "c"], object)):
-        axes = figures.by_cluster(values, clusters, [0, 3], False).axes
-        assert [ax.get_title() for ax in axes] == ["cluster 0", "cluster 3"]
-        assert [colour(c) in {to_hex(patch.get_facecolor()) for patch in ax.patches}
-                for c in (0, 3) for ax in axes] == [True, False, False, True]
-    assert [tick.get_text() for tick in axes[0].get_yticklabels()] == ["<b>", "b", "c"]
-    np.testing.assert_allclose([bar.get_width() for bar in axes[0].patches], [0.5, 0.5, 0, 0, 0.75, 0.25])
+    assert [colour(c) in {to_hex(patch.get_facecolor()) for patch in ax.patches}
+            for c in (1, 3) for ax in (price, brand)] == [True, False, False, True]
+    many = np.array(["<b>", *"abcdefghij"], object)
+    (ax,) = figures.against_the_rest([figures.Against("x", 0, many[:7], many[7:], False)]).axes
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["<b>", *"abcdghi"][:5] + list("ghij")[:3]
 
 
 def test_scores_and_time():
@@ -202,7 +197,7 @@ def test_mosaic_and_strip():
     assert sheet.shape == (5, 5, 3)
     np.testing.assert_array_equal(sheet[..., 0], [
         [0, 0, w, 1, 1], [0, 0, w, 1, 1], [w] * 5, [2, 2, w, w, w], [2, 2, w, w, w]])
-    with Image.open(io.BytesIO(pictures.strip(images, 3))) as png:
+    with Image.open(io.BytesIO(base64.b64decode(pictures.png(pictures.mosaic(images, 3))))) as png:
         np.testing.assert_array_equal(np.asarray(png), pictures.mosaic(images, 3))
     np.testing.assert_array_equal(pictures.to_bytes(np.array([[-1.0, 0, 8, 16, 99, np.nan]]), 0, 16),
                                   [[0, 0, 128, 255, 255, 255]])
@@ -226,12 +221,31 @@ def test_the_picture_that_turns(monkeypatch):
     assert (space.STEP, space.FRAMES_A_SECOND) == (3, 12)
     monkeypatch.setattr(space, "STEP", 90)  # to be quick
     points = np.random.default_rng(0).normal(size=(50, 3))
-    for values in (None, np.arange(50.0)):
-        with Image.open(io.BytesIO(space.turning(points, np.arange(50) % 12 - 1, "codes $x^{", values))) as gif:
+    groups = np.arange(50) % 12 - 1
+    for values in (None, np.where(groups < 0, np.nan, groups)):
+        made = space.turning(points, groups, list(map(str, groups)), "codes $x^{", values)
+        with Image.open(io.BytesIO(made)) as gif:
             assert (gif.n_frames, gif.info["duration"], gif.info["loop"]) == (4, 80, 0)  # in hundredths of a second
             shown = np.asarray(gif.convert("RGB")).reshape(-1, 3)
+            for tone in map(colour, groups[:12]) if values is None else ():  # few pixels, whose colours are kept
+                assert np.abs(shown - 255 * np.array(to_rgb(tone))).max(axis=1).min() < 16
             gif.seek(1)
             assert (shown != np.asarray(gif.convert("RGB")).reshape(-1, 3)).any()
+
+
+def test_what_the_picture_that_turns_shows(monkeypatch):
+    """Rows without a value are grey, not left out; colours have a bar or a legend."""
+    monkeypatch.setattr(space, "STEP", 180)
+    drawn, make = [], Figure.add_subplot
+    monkeypatch.setattr(Figure, "add_subplot", lambda self, *a, **b: drawn.append(self) or make(self, *a, **b))
+    values = np.array([1.0, np.nan, 3])
+    for by in (None, values):
+        space.turning(np.eye(3), np.array([0, 0, 4]), ["a", "a", "<b>"], "t", by)
+    groups, numbers = drawn
+    assert [text.get_text() for text in groups.legends[0].get_texts()] == ["a", "<b>"] and len(numbers.axes) == 2
+    assert [len(c.get_offsets()) for c in groups.axes[0].collections] == [2, 1]
+    assert [len(c.get_offsets()) for c in numbers.axes[0].collections] == [1, 2]
+    assert to_hex(numbers.axes[0].collections[0].get_facecolors()[0]) == MISSING
 
 
 def test_the_page_to_turn():
@@ -244,9 +258,13 @@ def test_the_page_to_turn():
     for tone in (colour(0), colour(1), NOISE, "&lt;script&gt;", "&lt;b&gt;-1", "&lt;i&gt;t"):
         assert tone in data
     assert "<script>" not in data and '"text":["&lt;script&gt;","b"]' in data
-    assert "plotly_hover" not in data and "customdata" not in data
+    assert "plotly_hover" not in data and "customdata" not in data and '"itemclick":"toggleothers"' in data
+    by_value = space.interactive(np.eye(4)[:, :3], groups, legend, list("abcd"), "t", np.array([1, 2, np.nan, 4]))
+    by_value = by_value[by_value.rindex("Plotly.newPlot("):]  # in grey rather than left out where it is missing
+    assert by_value.count('"coloraxis":"coloraxis"') == 2 and f'"color":"{MISSING}"' in by_value
+    assert '"name":"missing"' in by_value
     image = np.arange(60, dtype=np.uint8).reshape(1, 60) * np.ones((60, 1), np.uint8)
-    seen = np.array([pictures.thumbnail(image[:2, :2]), pictures.thumbnail(image), "", ""], object)
+    seen = np.array([pictures.png(image[:2, :2], 48), pictures.png(image, 48), "", ""], object)
     with Image.open(io.BytesIO(base64.b64decode(seen[0]))) as small, Image.open(
             io.BytesIO(base64.b64decode(seen[1]))) as large:
         assert np.asarray(small).tolist() == [[0, 1], [0, 1]] and large.size == (48, 48)

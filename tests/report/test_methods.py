@@ -8,6 +8,8 @@ import pytest
 from command_line import run
 from matplotlib.colors import to_hex
 from scipy.cluster import hierarchy
+from sklearn.cluster import BisectingKMeans
+from sklearn.datasets import load_digits
 
 from dec.report import methods
 from dec.report.material import gather
@@ -24,22 +26,18 @@ def test_distances_to_the_neighbours_on_the_map():
     np.testing.assert_allclose(methods.apart(np.array([[0.0], [3]], np.float32), (1, 2)), [3, 3])
 
 
-def test_means_of_units():
-    found = methods.means(np.array([1.0, 3, np.nan, 5]), np.array([0, 0, 0, 2]), 3)
-    np.testing.assert_allclose(found, [2, np.nan, 5])
-
-
 def test_maps_of_units():
     clusters, hits = np.array([1, 1, 0, 12, 12, 0]), np.array([5, 0, 1, 2, 30, 4])
-    distances, rows, of = methods.unit_maps((2, 3), np.arange(6.0), hits, clusters).axes[:3]
+    maps = {"distance": np.arange(6.0), "rows": hits}
+    distances, rows, of = methods.unit_maps((2, 3), maps, clusters).axes[:3]
     np.testing.assert_array_equal(distances.images[0].get_array(), [[0, 1, 2], [3, 4, 5]])
     np.testing.assert_array_equal(rows.images[0].get_array(), [[5, 0, 1], [2, 30, 4]])
     assert [text.get_text() for text in rows.texts] == ["5", "0", "1", "2", "30", "4"]
     assert [text.get_text() for text in of.texts] == ["1", "1", "0", "12", "12", "0"]
-    drawn = of.images[0]
-    shown = [[to_hex(tone) for tone in row] for row in drawn.cmap(drawn.norm(drawn.get_array()))]
+    shown = [[to_hex(tone) for tone in row] for row in of.images[0].get_array()]
+    assert not distances.texts
     assert shown == [[colour(1), colour(1), colour(0)], [colour(12), colour(12), colour(0)]]
-    figure = methods.plane_maps((2, 3), {"price $<b>": np.arange(6.0), "b": np.full(6, np.nan)})
+    figure = methods.unit_maps((2, 3), {"price $<b>": np.arange(6.0), "b": np.full(6, np.nan)})
     assert [ax.get_title() for ax in figure.axes[:2]] == ["price $<b>", "b"]
 
 
@@ -47,20 +45,20 @@ def test_prototypes_have_the_frame_of_their_cluster():
     clusters = np.array([2, 0, 2, 2])
     images = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((4, 3, 3), np.uint8)
     curves = np.stack([np.linspace(-1, j, 5) for j in range(4)])
-    for figure in (methods.image_map(images, (2, 2), clusters), methods.curve_map(curves, (2, 2), clusters)):
-        (ax,) = figure.axes
-        assert [to_hex(patch.get_edgecolor()) for patch in ax.patches] == [colour(c) for c in clusters]
-    assert len(ax.lines) == 4 and to_hex(ax.lines[1].get_color()) == colour(0)
-    assert ax.lines[3].get_xdata().min() > 1 and ax.lines[3].get_ydata().min() > 1  # in the last cell
-    (ax,) = methods.image_map(images, (2, 2), clusters).axes
-    assert ax.images[0].get_array()[4, 4, 0] == 3 and ax.images[0].get_array()[4, 0, 0] == 2
+    drawn = [methods.prototype_map(prototypes, (2, 2), clusters).axes for prototypes in (images, curves)]
+    for axes in drawn:
+        assert [to_hex(ax.spines["top"].get_edgecolor()) for ax in axes] == [colour(c) for c in clusters]
+    assert [ax.images[0].get_array().tolist() for ax in drawn[0]] == images.tolist()
+    assert [ax.lines[0].get_ydata().tolist() for ax in drawn[1]] == curves.tolist()
+    assert to_hex(drawn[1][1].lines[0].get_color()) == colour(0)
+    assert len({ax.get_ylim() for ax in drawn[1]}) == 1  # one scale
 
 
 def test_the_tree():
     rng = np.random.default_rng(0)
     codes = np.concatenate([rng.normal(at, 0.3, (40, 2)) for at in ((0, 0), (5, 0), (0, 9))])
     clusters = hierarchy.fcluster(hierarchy.linkage(codes, "ward"), 3, "maxclust") - 1
-    (ax,) = methods.dendrogram(codes, "ward", clusters).axes
+    (ax,) = methods.dendrogram(hierarchy.linkage(codes, "ward"), clusters, np.ones(120, int)).axes
     leaves = [tick.get_text() for tick in ax.get_xticklabels()]
     assert len(leaves) == methods.LEAVES and sum(int(leaf.partition(" ")[0]) for leaf in leaves) == 120
     for cluster in range(3):
@@ -68,6 +66,36 @@ def test_the_tree():
         assert sum(own) == (clusters == cluster).sum()
     links = {to_hex(lines.get_color()[0]): len(lines.get_paths()) for lines in ax.collections}
     assert set(links) == {NOISE, colour(0), colour(1), colour(2)} and links[NOISE] == 2 and sum(links.values()) == 29
+
+
+@pytest.mark.parametrize("k", [2, 5, 20])
+def test_the_splits_of_bisecting_k_means(k):
+    """Those that scikit-learn made, found from the order, the centers and the sizes of its clusters."""
+    x = load_digits().data
+    model = BisectingKMeans(k, n_init=5, random_state=0).fit(x)
+    rows = np.bincount(model.labels_)
+    merges = methods.splits(model.cluster_centers_, rows)
+    assert hierarchy.is_valid_linkage(merges)
+    below = [{j} for j in range(k)]
+    for a, b in merges[:, :2].astype(int):
+        below.append(below[a] | below[b])
+
+    def made(node):
+        return [node.label] if node.left is None else made(node.left) + made(node.right)
+
+    nodes, real = [model._bisecting_tree], set()
+    while nodes:
+        if (node := nodes.pop()).left is not None:
+            real.add(frozenset(made(node)))
+            nodes += [node.left, node.right]
+    assert set(map(frozenset, below[k:])) == real
+    left = rows[list(below[int(merges[-1, 0])])].sum()  # the first split by hand
+    part = x[np.isin(model.labels_, list(below[int(merges[-1, 0])]))].mean(axis=0)
+    whole = (rows[:, None] * model.cluster_centers_).sum(axis=0) / len(x)
+    apart = np.linalg.norm(part - (len(x) * whole - left * part) / (len(x) - left))
+    assert merges[-1, 2] == pytest.approx(np.sqrt(2 * left * (len(x) - left) / len(x)) * apart, rel=1e-3)
+    (ax,) = methods.dendrogram(merges, np.arange(k), rows).axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == [f"{n:,}  [{j}]" for j, n in enumerate(rows)]
 
 
 def test_the_choice_of_k():
@@ -92,6 +120,8 @@ def test_the_command_draws_the_choice(tmp_path, monkeypatch, blobs):
     status, _, err = run("choose-k", "--data", "x.npy", "--on", "input", "--k", "1:4", "--out", "k.svg")
     assert status == 0, err
     assert b"<svg" in (tmp_path / "k.svg").read_bytes() and run("choose-k", "--data", "x.npy", "--out", "k.svg")[0] == 2
+    status, _, err = run("choose-k", "--data", "x.npy", "--out", "k.json")
+    assert status == 2 and "--out k.json must end in .csv or .png or .svg or .pdf" in err
 
 
 @pytest.fixture(scope="module")

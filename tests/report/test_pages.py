@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import run
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 
 from dec.data import load
 from dec.report import maps, material, methods, space
 from dec.report.comparison import latex, scores_frame
+from dec.report.comparison import sentence as said
 from dec.report.material import gather
-from dec.report.run import cautions, seeds, sentence
+from dec.report.run import baselines, cautions, seeds, sentence
 from dec.training.checkpoint import read_arrays
 
 EVIL = "<script>alert(1)</script>"
@@ -91,8 +94,9 @@ def digits(place):
 def test_images(digits):
     page = report(digits)
     for words in ("kmeans put 200 rows of digits into 10 clusters", "over 3 seeds: ACC", "95 % interval",
-                  "Recall in per cent", "Most doubtful", "Set apart by: ", "numpy 2"):
+                  "Recall in per cent", "Farthest from the centre", "Set apart by: ", "numpy 2"):
         assert words in page.text
+    assert "Most doubtful" not in page.text and "mean confidence" not in page.text  # k-means is never in doubt
     assert page.tags.count("article") == 10 == len([i for i in page.ids if i.startswith("cluster-")])
     assert page.tags.count("h2") == 6 and "one seed only" not in page.text
     expected = {"sizes", "members", "heatmap", "map_pca", "map_tsne", "confusion"}
@@ -131,6 +135,7 @@ def test_without_the_data_what_can_be_told_is_told(digits, tmp_path, monkeypatch
     page = report(folder, "--map", "pca")
     assert "The data could not be read again (digits is no longer the data of this run)" in page.text
     assert "Clusters and classes" in page.text and "Recall" in page.text and page.tags.count("article") == 10
+    assert "No measure" not in page.text  # nothing was measured
     (folder / "config.json").write_text(config.replace('"data": "digits"', '"data": "gone.csv"'))
     assert any("gone.csv" in line for line in cautions(gather(folder)))
     status, _, err = run("report", folder, "--colour", "price")
@@ -157,11 +162,12 @@ def test_tables(place, monkeypatch):
     rng, n = np.random.default_rng(0), 90
     group = np.arange(n) % 2
     pd.DataFrame({"id": [f"<b>{i}" for i in range(n)], "price $x^{": np.round(rng.normal(10 + 50 * group, 5), 2),
+                  "void": "", "code": np.where(np.arange(n) < 3, "7", "N<b>"),
                   EVIL: np.where(group, EVIL, "plain"), "day": np.where(group, "2020-01-05", "2021-03-01"),
                   "note": [f"{'ship ocean' if g else 'oven bread'} {i} of it" for i, g in enumerate(group)],
                   }).to_csv(place / f"{FILE}.csv", index=False)
     out = trained(place, "table", "kmeans", "--data", f"{FILE}.csv", "--id", "id", "--n-clusters", 2,
-                  "--kinds", "note=text")
+                  "--kinds", "note=text", "--keep", "code", "--drop", "code")
     monkeypatch.setattr(space, "STEP", 90)  # to be quick
     page = report(out, "--colour", "price $x^{", EVIL, out, "--map", "pca", "gif", "--elbow", 5)
     assert f"{EVIL} = {EVIL} in 100% (elsewhere 0%)" in page.text
@@ -176,6 +182,8 @@ def test_tables(place, monkeypatch):
     assert {"figures/codes_3d_cluster.gif", "figures/codes_3d_price_x_.gif"} < linked and len(linked) == 4
     assert all((out / source).is_file() for source in linked)
     found = gather(out)
+    assert np.isnan(found.column("void")).all()  # is no feature, but a column of the data
+    assert list(found.column("code")[:4]) == ["7"] * 3 + ["N<b>"]  # one that is no number makes all of them names
     found.run = dataclasses.replace(found.run, method="som", options={"height": 2, "width": 3})
     blocks = methods.units(found, methods.Page(out, ["svg"]), found.codes[:6], np.arange(6) % 2)
     assert len(blocks) == 2 and (out / "figures/units.svg").is_file() and (out / "figures/planes.svg").is_file()
@@ -220,7 +228,7 @@ def test_sequences(place):
     out = trained(place, "sequences", "desom", "--height", 2, "--width", 3, "--refinement.steps", 3, "--data", "steps")
     page = report(out, "--map", "pca")
     assert "The same 40 rows in the same colours" in page.text
-    for words in ("Mean of channel 1", "variation of channel 1", f"{FILE} 0/02.npy", "the scaled input"):
+    for words in ("Mean of channel 1", "variation of channel 1", f"{FILE} 0/", "the scaled input"):
         assert words in page.text
     expected = {"mean_curves", "cluster_0", "cluster_1", "reconstruction", "refined_pca", "units", "prototypes"}
     assert expected <= {path.stem for path in (out / "figures").iterdir()}
@@ -243,6 +251,21 @@ def test_arrays_noise_and_a_method_on_the_input(place):
     assert "Nothing was trained" in page.text and "Reconstruction" not in page.text
 
 
+def test_a_divided_run_has_the_tree_of_its_splits(place):
+    out = trained(place, "divided", "bisecting-kmeans", "--data", "digits", "--limit", 100, "--seeds", 1)
+    assert "The splits down to the clusters" in report(out, "--map", "pca").text
+    assert (out / "figures/tree.svg").is_file()
+
+
+def test_rows_that_are_all_alike_have_a_report(place):
+    """No seed gives a clustering, and no map can tell the rows apart."""
+    np.save(place / "alike.npy", np.ones((30, 3)))
+    with pytest.warns(UserWarning, match="No seed gave a clustering"):
+        run("train", "kmeans", "--data", "alike.npy", "--n-clusters", 3, *TINY, "--out", place / "alike")
+    page = report(place / "alike")
+    assert "there is no clustering" in page.text and "(kept)" not in page.text and "kept is" not in page.text
+
+
 @pytest.fixture(scope="module")
 def compared(place):
     out = place / "compared"
@@ -254,7 +277,7 @@ def compared(place):
 
 def test_comparison(compared):
     page = report(compared)
-    for words in ("2 methods on digits", "has the highest mean ARI", "ARI over kmeans", "paired t", "p (Holm)",
+    for words in ("2 methods on digits", "has the highest mean ARI", "ARI over k-means", "paired t", "p (Holm)",
                   f"dec report {compared / 'kmeans'}"):
         assert words in page.text
     assert {path.stem for path in (compared / "figures").iterdir()} == {"scores", "time"}
@@ -263,10 +286,41 @@ def test_comparison(compared):
     row = frame.iloc[1]
     assert f"{100 * row['ari']:.1f} ± {100 * row['ari_sd']:.1f}" in page.text
     assert "toprule" in (compared / "table.tex").read_text() and "| kmeans" in (compared / "table.md").read_text()
+    metrics = compared / "agglomerative" / "metrics.json"
+    text = metrics.read_text()
+    metrics.write_text(text.replace('"method": "agglomerative"', '"method": "kmeans"'))  # as a sweep of one method is
+    assert "2 runs on digits" in report(compared).text
+    metrics.write_text(text)
     report(compared / "kmeans", "--map", "pca")
     assert "kmeans/report.html" in report(compared).sources
     status, _, err = run("report", compared, "--map", "pca")
     assert status == 2 and "are for single runs" in err
+
+
+def test_the_best_of_a_table_may_be_several():
+    def cell(*scores):
+        return {"seeds": [{"seed": i, "status": "ok", "agreement": value} for i, value in enumerate(scores)]}
+
+    found = said({"a": cell(1.0, 1.0), "b": cell(0.5, 0.75), "c": cell(1.0, 1.0)}, "agreement")
+    assert found.startswith("a, c have the highest mean agreement between seeds (ARI), 100.0 ± 0.0 % over 2 seeds; the "
+                            "others: b 62.5.")
+    assert said({"a": cell()}, "agreement") == "No seed of any method gave a score."
+
+
+def test_baselines_of_the_run(digits, tmp_path):
+    """k-means on the input scores as scikit-learn's own does; the improvement is (new - old) / old."""
+    folder = tmp_path / "run"
+    shutil.copytree(digits, folder)
+    found = gather(folder)
+    assert baselines(found) == []  # no network
+    codes = np.arange(200.0)[:, None]
+    np.save(folder / "embedding_pretrained.npy", codes)
+    (block,) = baselines(gather(folder))
+    own = adjusted_rand_score(found.y, found.clusters)
+    old = adjusted_rand_score(found.y, KMeans(10, n_init=5, random_state=0).fit_predict(codes))
+    row = block.rows[1]
+    assert row[0] == "k-means on the codes before refinement" and row[3] == f"{100 * old:.1f}"
+    assert row[-1] == f"{100 * (own - old) / abs(old):+.1f} %" and block.rows[2][3] == f"{100 * own:.1f}"
 
 
 def test_a_table_with_a_failed_cell():
