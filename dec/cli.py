@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import atexit
 import dataclasses
-import datetime
 import inspect
 import json
-import shutil
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from dec import commands, config
-from dec.options import Parser, add, add_fields, add_run_options, base_run, given, options_of, source_of, sweep
+from dec.options import Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
+from dec.start import begin, finish, only, prepare_jax, spare
 
 COMMANDS = {
     "train": "train one method: dec train idec --data mnist --seeds 10",
@@ -75,102 +69,6 @@ def overview() -> str:
     return "\n".join([
         "usage: dec COMMAND ...", "", "Deep clustering in JAX: learn a representation and the clusters in it together.",
         "", *lines, "", "`dec COMMAND --help` tells more. --debug shows tracebacks."])
-
-
-def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> Path:
-    """The new folder of runs that can be done."""
-    from dec.folders import slug
-    from dec.prepared import check
-
-    check(cells)
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    data = Path(next(iter(cells.values())).data).name
-    folder = args.out or Path("runs") / slug(f"{data}-{name}-{stamp}")
-    while folder.exists() and not args.out:  # another run of this second
-        folder = folder.with_name(f"{folder.name}+")
-    for run in cells.values():
-        for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start):
-            if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
-                raise ValueError(f"--out {folder} would replace {needed}, which this run needs; choose another")
-    return own_folder(args, folder, new=True)
-
-
-def only(args: argparse.Namespace, argv: list[str]) -> Path:
-    """The run to resume, whose own settings hold: other options would be silently without effect."""
-    where = {"--resume", "--quiet", "--device", "--mesh", "--coordinator", "--num-processes", "--process-id"}
-    other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
-    if other:
-        raise ValueError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
-    return own_folder(args, args.resume)
-
-
-def own_folder(args: argparse.Namespace, folder: Path, new: bool = False) -> Path:
-    """The folder of a run; of a process that is not the first one, a copy that nobody will see."""
-    import jax
-
-    from dec.folders import create
-    from dec.training.mesh import LOST, agreed
-
-    if jax.process_index():
-        args.quiet, place = True, Path(tempfile.mkdtemp(prefix="dec-process-"))
-        atexit.register(shutil.rmtree, place, ignore_errors=True)
-        if not new:
-            shutil.copytree(folder, place, dirs_exist_ok=True)
-        folder = place
-    elif new:
-        create(folder, args.force)
-    agreed(0)  # all have theirs before the first one writes
-    if jax.process_count() > 1 and not jax.process_index():  # JAX ends such processes where nothing more can be said
-        print(f"dec: {jax.process_count()} processes; if one is lost, all end within {LOST} s: go on, with as "
-              f"many processes and devices as there are then, by --resume {folder}", file=sys.stderr)
-    return folder
-
-
-def prepare_jax(args: argparse.Namespace | None = None) -> None:
-    """Choose the devices, and keep compiled programs between processes."""
-    import jax
-
-    from dec.data import cache_dir
-
-    device = args and args.device
-    if device:
-        jax.config.update("jax_platforms", {"gpu": "cuda"}.get(device, device))
-    if args and (args.mesh or args.coordinator):
-        from dec.training import mesh
-
-        mesh.start(args.mesh or {}, args.coordinator, args.num_processes, args.process_id)
-    elif args and (args.num_processes or args.process_id):
-        raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
-    if device:
-        try:
-            jax.devices(device)
-        except RuntimeError as error:
-            raise ValueError(f"--device {device} is not on this machine, or its extra is not installed") from error
-    if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
-
-
-def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
-    """Run the cells, print their table and where it all lies, with a table's report; returns the exit status."""
-    import jax
-
-    from dec.folders import PLAN, read_results
-    from dec.runs import Interrupted, show
-
-    try:
-        found, status = cells(), 0
-    except Interrupted:
-        found, status = read_results(folder), 130
-    if jax.process_index():
-        return status
-    print(show(found))
-    print(f"\n{'Interrupted; go on with: dec train --resume' if status else 'Saved in'} {folder}")
-    if not status and (folder / PLAN).is_file():
-        from dec.report.run import write_report  # and with it matplotlib, which a single run does not need
-
-        print(f"Report: {write_report(folder, formats=())}")
-    failed = not any(row["status"] == "ok" for metrics in found.values() for row in metrics["seeds"])
-    return status or int(failed)
 
 
 # Commands.
@@ -277,14 +175,6 @@ def evaluate(argv: list[str]) -> int:
     return 0
 
 
-def spare(args: argparse.Namespace, *kinds: str) -> None:
-    """Refuse an --out of none of these kinds, or, unless --force allows it, to replace the file that is there."""
-    if args.out and kinds and args.out.suffix not in kinds:
-        raise ValueError(f"--out {args.out} must end in {' or '.join(kinds)}")
-    if args.out and args.out.exists() and not args.force:
-        raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")
-
-
 def predict(argv: list[str]) -> int:
     """dec predict RUN DATA ..."""
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
@@ -293,7 +183,7 @@ def predict(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args)
+    spare(args, ".csv")
     from dec.predict import predict as predicted
 
     table, source = predicted(args.run, args.data)
@@ -312,7 +202,7 @@ def crosstab(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, help="a CSV to write as well")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args)
+    spare(args, ".csv")
     from dec.report.crosstab import crosstab
 
     counts, text = crosstab(*args.runs, args.on)
@@ -322,141 +212,17 @@ def crosstab(argv: list[str]) -> int:
     return 0
 
 
-def data(argv: list[str]) -> int:
-    """dec data, dec data inspect DATA, dec data prepare NAME --from DIR"""
-    what, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
-    if what == "inspect":
-        parser = Parser(prog="dec data inspect", usage="dec data inspect DATA [OPTION VALUE ...]",
-                        description="What is understood of DATA, and the numbers that it will become.")
-        parser.add_argument("data", help="as --data of train")
-        add_fields(parser, "features.")
-        args = parser.parse(rest)
-        from dec.report.inspect import inspect_data
-
-        runs = sweep(config.Run(), given(args))
-        if len(runs) > 1:
-            raise ValueError("dec data inspect takes one value of each option; write several in one word, with commas")
-        print(inspect_data(args.data, next(iter(runs.values())).features))
-        return 0
-    if what == "prepare":
-        parser = Parser(prog="dec data prepare", description="Prepare a data set for tensorflow-datasets.")
-        parser.add_argument("name", help="usps")
-        parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="where its file is")
-        args = parser.parse(rest)
-        from dec.data.tfds import prepare
-
-        print(prepare(args.name, args.source))
-        return 0
-    if what:
-        raise ValueError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: "
-                         f"dec data inspect {what}")
-    return listing("data", _data)(rest)
-
-
-def report(argv: list[str]) -> int:
-    """dec report RUN"""
-    parser = Parser(prog="dec report", description="Write report.html, one page that needs nothing else, and its "
-                                                   "figures as files into the folder of a run or a table.")
-    parser.add_argument("run", type=Path, help="a run folder, or that of a table")
-    parser.add_argument("--open", action="store_true", help="show it in the browser")
-    parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
-                        help="of the files in RUN/figures [png svg pdf]")
-    parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
-                        help="of a run: ways to show its codes, in the plane, or in space as a page to turn (needs "
-                             "dec[plot]) and as a picture that turns [pca tsne]")
-    parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN|RUN",
-                        help="of a run: columns of its data or of labels.csv to colour further maps by and to show in "
-                             "each cluster, or other runs on the same rows")
-    parser.add_argument("--elbow", type=int, metavar="K", help="of a run: k-means on its codes for 1 to K clusters")
-    args = parser.parse(argv)
-    prepare_jax()
-    from dec.report.run import write_report
-
-    path = write_report(args.run, args.formats, args.map, args.colour, args.elbow)
-    print(path)
-    if args.open:
-        import webbrowser
-
-        webbrowser.open(path.resolve().as_uri())
-    return 0
-
-
-def describe(argv: list[str]) -> int:
-    """dec describe METHOD ..."""
-    parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
-                    description="What becomes of the data on their way to a method, and the layers of its network; "
-                                "nothing is trained.")
-    parser.add_argument("method", help="as of dec train")
-    add_run_options(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE.svg", help="draw it too")
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
-    args = parser.parse(argv)
-    spare(args, ".svg")
-    base = base_run(args)
-    base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
-    cells = list(sweep(base, given(args)).values())
-    if len(cells) > 1:
-        raise ValueError("dec describe takes one value of each option; write several in one word, with commas")
-    prepare_jax(args)
-    from dec.report import describe
-    from dec.report.style import rendered
-    from dec.training.checkpoint import write
-
-    found = describe.describe(cells[0])
-    print(describe.as_text(found))
-    if args.out:
-        write(args.out, rendered(describe.drawn(found), "svg"))
-    return 0
-
-
-def listing(name: str, lines: Callable[[], Iterable[tuple[str, str]]]) -> Callable[[list[str]], int]:
-    """A command that prints a name and a line for each thing there is."""
-    def command(argv: list[str]) -> int:
-        Parser(prog=f"dec {name}", description=COMMANDS[name]).parse(argv)
-        for key, about in lines():
-            print(f"{key:<24} {about}")
-        return 0
-
-    return command
-
-
-def _methods() -> Iterable[tuple[str, str]]:
-    from dec.methods import METHODS
-
-    return ((name, f"{inspect.getdoc(make).splitlines()[0]} ({source_of(make)})") for name, make in METHODS.items())
-
-
-def _data() -> Iterable[tuple[str, str]]:
-    from dec.data import available
-    from dec.data.named import NAMED
-
-    for name, (about, here) in available().items():
-        folder = NAMED[name].folder or name
-        yield name, about if here else f"{about} (not on this machine; put it under $DEC_DATA/{folder})"
-
-
-def _presets() -> Iterable[tuple[str, str]]:
-    from dec.presets import PRESETS
-
-    for name, preset in PRESETS.items():
-        parts = [preset.about]
-        for part in ("source", "command", "published", "measured", "notes"):
-            if getattr(preset, part):
-                parts.append(f"  {part:<11}{getattr(preset, part)}")
-        yield name, "\n".join(parts)
-
-
 HANDLERS = {
     "train": train,
     "compare": compare,
     "evaluate": evaluate,
     "predict": predict,
-    "report": report,
-    "describe": describe,
-    "methods": listing("methods", _methods),
-    "data": data,
+    "report": commands.report,
+    "describe": commands.describe,
+    "methods": commands.methods,
+    "data": commands.data,
     "crosstab": crosstab,
     "choose-k": commands.choose_k,
     "select": commands.select,
-    "presets": listing("presets", _presets),
+    "presets": commands.presets,
 }

@@ -1,11 +1,109 @@
-"""The commands that recommend without labels: `dec choose-k` and `dec select`."""
+"""The commands that train nothing, or recommend without labels: what there is, a run's report, how many clusters."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import inspect
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from dec.options import Parser, add_run_options, base_run, given, sweep
+from dec import config
+from dec.options import Parser, add_fields, add_run_options, base_run, given, source_of, sweep
+from dec.start import prepare_jax, spare
+
+
+def data(argv: list[str]) -> int:
+    """dec data, dec data inspect DATA, dec data prepare NAME --from DIR"""
+    what, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
+    if what == "inspect":
+        parser = Parser(prog="dec data inspect", usage="dec data inspect DATA [OPTION VALUE ...]",
+                        description="What is understood of DATA, and the numbers that it will become.")
+        parser.add_argument("data", help="as --data of train")
+        add_fields(parser, "features.")
+        args = parser.parse(rest)
+        from dec.report.inspect import inspect_data
+
+        runs = sweep(config.Run(), given(args))
+        if len(runs) > 1:
+            raise ValueError("dec data inspect takes one value of each option; write several in one word, with commas")
+        print(inspect_data(args.data, next(iter(runs.values())).features))
+        return 0
+    if what == "prepare":
+        parser = Parser(prog="dec data prepare", description="Prepare a data set for tensorflow-datasets.")
+        parser.add_argument("name", help="usps")
+        parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="where its file is")
+        args = parser.parse(rest)
+        from dec.data.tfds import prepare
+
+        print(prepare(args.name, args.source))
+        return 0
+    if what:
+        raise ValueError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: "
+                         f"dec data inspect {what}")
+    from dec.data import available
+    from dec.data.named import NAMED
+
+    return listing("data", rest, (
+        (name, about if here else f"{about} (not on this machine; put it under $DEC_DATA/{NAMED[name].folder or name})")
+        for name, (about, here) in available().items()))
+
+
+def report(argv: list[str]) -> int:
+    """dec report RUN"""
+    parser = Parser(prog="dec report", description="Write report.html, one page that needs nothing else, and its "
+                                                   "figures as files into the folder of a run or a table.")
+    parser.add_argument("run", type=Path, help="a run folder, or that of a table")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
+                        help="of the files in RUN/figures [png svg pdf]")
+    parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
+                        help="of a run: ways to show its codes, in the plane, or in space as a page to turn (needs "
+                             "dec[plot]) and as a picture that turns [pca tsne]")
+    parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN|RUN",
+                        help="of a run: columns of its data or of labels.csv to colour further maps by and to show in "
+                             "each cluster, or other runs on the same rows")
+    parser.add_argument("--elbow", type=int, metavar="K", help="of a run: k-means on its codes for 1 to K clusters")
+    args = parser.parse(argv)
+    prepare_jax()
+    from dec.report.run import write_report
+
+    path = write_report(args.run, args.formats, args.map, args.colour, args.elbow)
+    print(path)
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+    return 0
+
+
+def describe(argv: list[str]) -> int:
+    """dec describe METHOD ..."""
+    parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
+                    description="What becomes of the data on their way to a method, and the layers of its network; "
+                                "nothing is trained.")
+    parser.add_argument("method", help="as of dec train")
+    add_run_options(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE.svg", help="draw it too")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    args = parser.parse(argv)
+    spare(args, ".svg")
+    base = base_run(args)
+    base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
+    cells = list(sweep(base, given(args)).values())
+    if len(cells) > 1:
+        raise ValueError("dec describe takes one value of each option; write several in one word, with commas")
+    prepare_jax(args)
+    from dec.report import describe
+    from dec.report.style import rendered
+    from dec.training.checkpoint import write
+
+    found = describe.describe(cells[0])
+    print(describe.as_text(found))
+    if args.out:
+        write(args.out, rendered(describe.drawn(found), "svg"))
+    return 0
 
 
 def span(text: str) -> range:
@@ -18,8 +116,6 @@ def span(text: str) -> range:
 
 def choose_k(argv: list[str]) -> int:
     """dec choose-k ..."""
-    from dec.cli import prepare_jax, spare
-
     parser = Parser(prog="dec choose-k", usage="dec choose-k [OPTION VALUE ...]", conflict_handler="resolve",
                     description="Five criteria for the number of clusters, and the median of what they recommend.")
     add_run_options(parser)
@@ -88,4 +184,32 @@ def select(argv: list[str]) -> int:
     from dec.report.select import select
 
     print(select(args.run)[1])
+    return 0
+
+
+def methods(argv: list[str]) -> int:
+    """dec methods"""
+    from dec.methods import METHODS
+
+    return listing("methods", argv, ((name, f"{inspect.getdoc(make).splitlines()[0]} ({source_of(make)})")
+                                     for name, make in METHODS.items()))
+
+
+def presets(argv: list[str]) -> int:
+    """dec presets"""
+    from dec.presets import PRESETS
+
+    def lines(preset: Any) -> str:
+        parts = ("source", "command", "published", "measured", "notes")
+        return "\n".join([preset.about, *(f"  {part:<11}{getattr(preset, part)}" for part in parts
+                                          if getattr(preset, part))])
+
+    return listing("presets", argv, ((name, lines(preset)) for name, preset in PRESETS.items()))
+
+
+def listing(name: str, argv: list[str], lines: Iterable[tuple[str, str]]) -> int:
+    """Print a name and a line for each thing there is."""
+    Parser(prog=f"dec {name}", description=f"The {name} there are.").parse(argv)
+    for key, about in lines:
+        print(f"{key:<24} {about}")
     return 0

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from command_line import run as dec
 
-from dec import cli, config, folders, options, prepared, runs
+from dec import cli, config, folders, options, prepared, runs, start
 from dec.data import load
 from dec.prepared import prepare
 from dec.saved import load as load_model
@@ -140,15 +140,15 @@ def test_a_finished_run_is_not_run_again(trained):
 
 
 def test_folders_that_name_themselves_do_not_collide(place, monkeypatch):
-    class Frozen(cli.datetime.datetime):
+    class Frozen(start.datetime.datetime):
         @classmethod
         def now(cls, tz=None):
             return cls(2020, 1, 1, tzinfo=tz)
 
-    monkeypatch.setattr(cli.datetime, "datetime", Frozen)
+    monkeypatch.setattr(start.datetime, "datetime", Frozen)
     monkeypatch.setattr(prepared, "check", lambda cells: None)
-    args = cli.argparse.Namespace(out=None, force=False)
-    made = [cli.begin(args, "dec", {"dec": config.Run(data="some/where/x.npy")}) for _ in range(2)]
+    args = start.argparse.Namespace(out=None, force=False)
+    made = [start.begin(args, "dec", {"dec": config.Run(data="some/where/x.npy")}) for _ in range(2)]
     assert made[0] != made[1]
     assert made[0].parts == ("runs", "x.npy-dec-20200101-000000")
 
