@@ -154,9 +154,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="of the runs (default: runs/quality; by --quick a temporary one)")
     parser.add_argument("--redo", action="store_true", help="do runs of other code, data or settings anew")
     args = common.parse(parser, data=["digits"], methods=["kmeans", "dec"], seeds=2, preset="small", limit=300)
-    from dec.start import prepare_jax
     from dec.presets import preset
     from dec.runs import Interrupted
+    from dec.start import prepare_jax
 
     prepare_jax()
     args.code, rows = code(), []

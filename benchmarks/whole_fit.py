@@ -5,8 +5,7 @@
 in a process that has imported all: this package's includes compiling every program, with no cache. The sides take
 turns, with another seed each turn; labels serve the ACC alone. Data are read as `dec train --data` does ($DEC_DATA).
 
-Two differences: ClustPy starts biases as uniformly as weights, this package at zero; and this package looks at all rows
-every 140 steps at least.
+One difference: this package looks at all rows every 140 steps, or once an epoch where that is more.
 """
 
 from __future__ import annotations

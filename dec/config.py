@@ -117,7 +117,8 @@ class Network(Config):
     zero_weight: float = opt(1.0, "weight of the zeros of the input in a squared error; below 1 for counts", 0)
     embed_above: int | None = opt(None, "categorical blocks wider than this enter by a learned embedding of width "
                                         "2 √categories", 1)
-    initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, normal_001")
+    initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, lecun_normal, "
+                                             "normal_001, torch (of the biases too)")
 
     @property
     def widths(self) -> tuple[int, ...]:

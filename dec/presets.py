@@ -129,6 +129,25 @@ PRESETS = {
         },
         notes="Batches are drawn in a new order every epoch; DEC-keras refines over the rows in their fixed order.",
     ),
+    "clustpy": Preset(
+        about="DEC, IDEC on pendigits as ClustPy 0.0.3 runs them by default: a PyTorch network, Adam, 100 + 150 epochs",
+        source="ClustPy 0.0.3, clustpy.deep",
+        command="dec compare --preset clustpy --methods ae+kmeans dec idec --dec.target batch --idec.target batch "
+                "--idec.gamma 0.00625",
+        published="none; measured with ClustPy: see benchmarks/README.md",
+        measured="see benchmarks/README.md",
+        run={
+            "data": "pendigits", "n_clusters": 10,
+            "model": {
+                "scaling": "range",
+                "network": {"activation": "leaky_relu", "initializer": "torch"},
+                "pretraining": {"optimizer": {"name": "adam", "learning_rate": 0.001}},
+                "refinement": {"steps": 6450, "tolerance": 0.0, "optimizer": {"name": "adam", "learning_rate": 0.0001}},
+            },
+        },
+        notes="150 epochs of other data are other --steps: 1200 of digits, 5550 of usps. ClustPy weighs IDEC's "
+              "clustering by 0.1 beside a reconstruction summed over features: gamma is 0.1 / their number.",
+    ),
     "mnist-notebook": Preset(
         about="k-means on the codes of a denoising autoencoder of MNIST, before and after fine-tuning without dropout",
         source="a public notebook on deep embedded clustering; its table is AMI/ARI in per cent",

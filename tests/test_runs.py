@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from command_line import run as dec
 
-from dec import cli, config, folders, options, prepared, runs, start
+from dec import config, folders, options, prepared, runs, start
 from dec.data import load
 from dec.prepared import prepare
 from dec.saved import load as load_model

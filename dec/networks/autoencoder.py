@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax import struct
+from flax import struct, traverse_util
 from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -21,6 +21,7 @@ INITIALIZERS = {
     "he_normal": nn.initializers.he_normal(),
     "lecun_normal": nn.initializers.lecun_normal(),
     "normal_001": nn.initializers.normal(0.01),  # Xie et al. 2016, section 4.3
+    "torch": nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform"),  # and its biases, see `Net.fresh`
 }
 
 
@@ -169,8 +170,16 @@ class Net:
 
     @classmethod
     def fresh(cls, key: Key[Array, ""], module: Autoencoder) -> Net:
-        """Newly drawn weights."""
-        return cls(module.init(key, jnp.zeros((1, module.features))), module)
+        """Newly drawn weights; biases of 0, or, as PyTorch draws them, within 1 / √fan in."""
+        params = module.init(key, jnp.zeros((1, module.features)))
+        if module.config.initializer == "torch":
+            leaves = traverse_util.flatten_dict(params)
+            drawn = [at for at in sorted(leaves) if at[-1] == "bias" and at[1].startswith(("encoder", "decoder"))]
+            for path, own in zip(drawn, jax.random.split(key, len(drawn))):
+                bound = math.prod(leaves[*path[:-1], "kernel"].shape[:-1]) ** -0.5
+                leaves[path] = jax.random.uniform(own, leaves[path].shape, minval=-bound, maxval=bound)
+            params = traverse_util.unflatten_dict(leaves)
+        return cls(params, module)
 
     def encode(self, x: Float[Array, "b d"]) -> Float[Array, "b c"]:
         """Codes, float32."""

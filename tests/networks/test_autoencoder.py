@@ -25,6 +25,17 @@ def make_net(dtype="float32", **network):
 X = np.asarray(jax.random.uniform(jax.random.key(5), (7, 4)))
 
 
+def test_biases_are_drawn_as_pytorch_draws_them():
+    module = build(Network(hidden=(400,), code_size=9, initializer="torch"), 4, posterior=True)
+    w = float64(Net.fresh(jax.random.key(0), module))
+    for name, fan_in in (("encoder_0", 4), ("encoder_1", 400), ("decoder_1", 400)):
+        bound = fan_in**-0.5
+        for values in w[name].values():
+            assert 0.6 * bound < np.abs(values).max() <= bound
+    assert abs(w["encoder_0"]["bias"].std() - 12**-0.5) < 0.03  # uniform within 1/2
+    assert not w["posterior_0"]["bias"].any()  # a log variance of 0 to begin with
+
+
 def forward(w, x, kind, act=lambda h: np.maximum(h, 0)):
     x = act(x @ w[f"{kind}_0"]["kernel"] + w[f"{kind}_0"]["bias"])
     return x @ w[f"{kind}_1"]["kernel"] + w[f"{kind}_1"]["bias"]
@@ -155,7 +166,7 @@ def test_initializers_have_their_variance(name, expected):
 
 
 def test_every_initializer_is_tested():
-    assert len(INITIALIZERS) == 5
+    assert len(INITIALIZERS) == 6  # torch: above
 
 
 def test_unknown_names():
