@@ -8,8 +8,8 @@ Same rows, threads, dtype (float32), batch, network and optimizer on every side:
   same matrix products alone at the same shapes.
 
 The recipe is ClustPy's default: LeakyReLU (0.01), weights and biases uniform within 1/sqrt(fan in), squared error
-summed over features, Adam 1e-3; then k-means, and DEC with Adam 1e-4 on encoder and centers, its target distribution computed
-from each batch alone, no reconstruction. Every epoch ends with the smaller last batch.
+summed over features, Adam 1e-3; then k-means, and DEC with Adam 1e-4 on encoder and centers, its target distribution
+computed from each batch alone, no reconstruction. Every epoch ends with the smaller last batch.
 
 The sides take turns (A B A B ...), so noise of a shared machine meets all of them; ratios are taken within a turn, and
 once between the best epochs. A thread pool that spins, as torch's does, suffers most from a busy machine: trust the
