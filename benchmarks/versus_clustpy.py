@@ -371,6 +371,7 @@ def main() -> None:
             result = run(turn)
             if result is None:
                 continue
+            result.pop("labels", None)
             if "codes" in result:
                 result["kl"] = divergence(result.pop("codes"), result.pop("centers"))
             runs[side].append(result)
