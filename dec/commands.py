@@ -25,10 +25,7 @@ def data(argv: list[str]) -> int:
         args = parser.parse(rest)
         from dec.report.inspect import inspect_data
 
-        runs = sweep(config.Run(), given(args))
-        if len(runs) > 1:
-            raise ValueError("dec data inspect takes one value of each option; write several in one word, with commas")
-        print(inspect_data(args.data, next(iter(runs.values())).features))
+        print(inspect_data(args.data, single(config.Run(), given(args), "dec data inspect").features))
         return 0
     if what == "prepare":
         parser = Parser(prog="dec data prepare", description="Prepare a data set for tensorflow-datasets.")
@@ -91,19 +88,25 @@ def describe(argv: list[str]) -> int:
     spare(args, ".svg")
     base = base_run(args)
     base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
-    cells = list(sweep(base, given(args)).values())
-    if len(cells) > 1:
-        raise ValueError("dec describe takes one value of each option; write several in one word, with commas")
+    run = single(base, given(args), "dec describe")
     prepare_jax(args)
     from dec.report import describe
     from dec.report.style import rendered
     from dec.training.checkpoint import write
 
-    found = describe.describe(cells[0])
+    found = describe.describe(run)
     print(describe.as_text(found))
     if args.out:
         write(args.out, rendered(describe.drawn(found), "svg"))
     return 0
+
+
+def single(base: config.Run, options: dict[str, list[Any]], command: str) -> config.Run:
+    """The one run that the options ask for; a ValueError where they are a sweep."""
+    cells = list(sweep(base, options).values())
+    if len(cells) > 1:
+        raise ValueError(f"{command} takes one value of each option; write several in one word, with commas")
+    return cells[0]
 
 
 def span(text: str) -> range:
@@ -133,9 +136,7 @@ def choose_k(argv: list[str]) -> int:
         ("model.network.", "model.pretraining.", "model.augmentation.") if args.on == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
         raise ValueError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
-    cells = list(sweep(base_run(args), options | {"n_clusters": ["auto"]}).values())
-    if len(cells) > 1:
-        raise ValueError("dec choose-k takes one value of each option; write several in one word, with commas")
+    asked = single(base_run(args), options | {"n_clusters": ["auto"]}, "dec choose-k")
     prepare_jax(args)
     import pandas as pd
 
@@ -153,7 +154,7 @@ def choose_k(argv: list[str]) -> int:
     from dec.training.fit import recommended
     from dec.training.session import Session
 
-    run, dataset, _, _, x, _, other = prepare(cells[0])
+    run, dataset, _, _, x, _, other = prepare(asked)
     session = Session(list(range(run.seed, run.seed + run.seeds)))
     training, validation = (x, None) if other is None else (other, x)
     scaling, nets = fit_scaling(training, run.model.scaling), None
