@@ -7,12 +7,17 @@ The methods of a table share the networks that it pretrained itself, one a seed.
 is chosen by labels, which serve the scores only. Kept seed: the one whose partition the others agree with most. Oracle
 gap: how much better the best seed by labels is. The interval is a bootstrap of the mean (95 %, percentiles of 9999).
 
+With --clustpy-python VENV/bin/python, --methods takes ClustPy's own too, at its defaults, each seed in a process of
+its own, on the rows shifted and scaled to [0, 1]: clustpy-dec, clustpy-idec, clustpy-dcn, clustpy-vade. What ClustPy
+gives as VaDE's labels is another mixture, with full covariances, fitted to the final codes: that is clustpy-vade+gmm.
+
 Data are read as `dec train --data` does ($DEC_DATA). All scores are per cent; published values are ACC.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +25,7 @@ from typing import Any
 
 import common
 import numpy as np
+from scipy.sparse import issparse
 
 from dec import config
 from dec.folders import finished, read_json, slug, write_json
@@ -34,6 +40,8 @@ PUBLISHED = {
     ("dec", "mnist"): ("91.2 ± 4.7", "DEC-keras, 10 trials"),
     ("vade", "mnist"): ("94.5", "VaDE (Jiang et al. 2017), the best of several runs"),
 }
+CLUSTPY = {"clustpy-dec": ("DEC", "labels_"), "clustpy-idec": ("IDEC", "labels_"), "clustpy-dcn": ("DCN", "labels_"),
+           "clustpy-vade": ("VaDE", "vade_labels_"), "clustpy-vade+gmm": ("VaDE", "labels_")}
 QUICK = {"model": {"network": {"hidden": [32]}, "pretraining": {"epochs": 3},
                    "refinement": {"steps": 40, "refresh_every": 20}}}
 
@@ -74,12 +82,8 @@ def planned(method: str, name: str, args, preset: config.Run) -> config.Run:
     return run
 
 
-def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
-    """The metrics of a run: those in its folder, if they are of this code and data, else of doing it."""
-    from dec import runs
-    from dec.prepared import prepare
-
-    identity = {"code": args.code, "data": prepare(run).dataset.digest, "run": config.to_dict(run)}
+def claimed(where: Path, identity: dict[str, Any], args) -> None:
+    """Make a folder for what comes from `identity`; what is from anything else is refused, or by --redo removed."""
     made = where / "made_from.json"
     before = read_json(made) if made.is_file() else identity
     if other := [part for part in identity if before.get(part) != identity[part]]:
@@ -87,13 +91,55 @@ def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
             sys.exit(f"{where} was made from other {' and '.join(other)}: choose another --folder, or do it anew "
                      "by --redo")
         shutil.rmtree(where)
-    folder = where / "run"
-    folder.mkdir(parents=True, exist_ok=True)
+    where.mkdir(parents=True, exist_ok=True)
     write_json(made, identity)
+
+
+def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
+    """The metrics of a run: those in its folder, if they are of this code and data, else of doing it."""
+    from dec import runs
+    from dec.prepared import prepare
+
+    claimed(where, {"code": args.code, "data": prepare(run).dataset.digest, "run": config.to_dict(run)}, args)
+    folder = where / "run"
+    folder.mkdir(exist_ok=True)
     if (done := finished(folder)) is not None:
         return done
     cache = args.folder / "pretrained" / args.code  # names what is in it by data, network and seed
     return runs.execute(run, folder, quiet=True, cache=cache)
+
+
+def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any]:
+    """The same of a method of ClustPy; a seed that is done is not done again."""
+    from dec.metrics import external
+    from dec.prepared import prepare
+
+    if not args.clustpy_python:
+        raise ValueError("--clustpy-python is needed")
+    made, (name, attribute) = prepare(run), CLUSTPY[method]
+    if made.dataset.y is None or issparse(made.x):
+        raise ValueError("this comparison needs labels and dense rows")
+    folder, side = where.parent / f"clustpy-{slug(name)}", Path(__file__).with_name("_clustpy_labels.py")
+    claimed(folder, {"code": config.digest(side.read_text()), "data": made.dataset.digest, "run": [name, made.k]}, args)
+    x = np.reshape(made.x, (len(made.x), -1)).astype(np.float32)
+    seeds, seconds = [], 0.0
+    for seed in range(run.seeds):
+        saved = folder / f"{seed}.npz"
+        if not saved.is_file():
+            with tempfile.TemporaryDirectory() as temporary:
+                data, part = Path(temporary) / "x.npy", Path(temporary) / "labels.npz"
+                np.save(data, (x - x.min()) / np.ptp(x))
+                done = subprocess.run(list(map(str, [
+                    args.clustpy_python, side, "--method", name, "--clusters", made.k, "--seed", seed, "--data", data,
+                    "--save", part])), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                if done.returncode:
+                    seeds.append({"seed": seed, "status": "failed", "reason": done.stderr.strip().splitlines()[-1]})
+                    continue
+                shutil.move(part, saved)
+        with np.load(saved) as found:
+            seeds.append({"seed": seed, "status": "ok", **external(made.dataset.y, found[attribute])})
+            seconds += float(found["seconds"])
+    return {"n": len(x), "n_clusters": made.k, "seeds": seeds, "kept_seed": None, "seconds": {"fit": seconds}}
 
 
 def row(method: str, name: str, metrics: dict[str, Any], plain: bool) -> dict[str, Any]:
@@ -152,6 +198,7 @@ def main() -> None:
                                                                     "clusters: .5, 2 (default: %(default)g)")
     parser.add_argument("--imbalanced", action="store_true", help="the first class keeps a tenth of its rows")
     parser.add_argument("--folder", type=Path, help="of the runs (default: runs/quality; by --quick a temporary one)")
+    parser.add_argument("--clustpy-python", type=Path, help="the interpreter that has ClustPy, for its methods")
     parser.add_argument("--redo", action="store_true", help="do runs of other code, data or settings anew")
     args = common.parse(parser, data=["digits"], methods=["kmeans", "dec"], seeds=2, preset="small", limit=300)
     from dec.presets import preset
@@ -170,8 +217,9 @@ def main() -> None:
                 shown = ", ".join([name, *variant])
                 print(f"{shown}: {method}", file=sys.stderr, flush=True)
                 try:
-                    metrics = executed(planned(method, name, args, preset(args.preset)),
-                                       args.folder / slug(shown) / slug(method), args)
+                    run = planned("kmeans" if method in CLUSTPY else method, name, args, preset(args.preset))
+                    where = args.folder / slug(shown) / slug(method)
+                    metrics = of_clustpy(method, run, where, args) if method in CLUSTPY else executed(run, where, args)
                     rows.append(row(method, shown, metrics, not variant))
                 except (ValueError, FileNotFoundError) as error:  # a method that does not fit the data, or no data
                     rows.append({"data": shown, "method": method, "refused": str(error)})

@@ -54,3 +54,29 @@ def test_quality_skips_what_is_done_and_mixes_nothing(tmp_path):
         assert done.returncode and f"other {part}" in done.stderr
         done = ran("quality", *words, "--redo")
         assert done.returncode == 0 and "12.5" not in done.stdout
+
+
+@pytest.mark.slow
+def test_quality_beside_clustpy(tmp_path):
+    fake = tmp_path / "python"  # in its place: labels a third of which are right, and a seed that fails
+    fake.write_text(f"""#!{sys.executable}
+import sys, numpy as np
+from sklearn.datasets import load_digits
+option = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+x, y = np.load(option["--data"]), load_digits().target
+assert x.min() == 0 and x.max() == 1 and option["--clusters"] == "10"
+if option["--seed"] == "1":
+    sys.exit("no such luck")
+one = np.where(np.arange(len(y)) % 3 == 0, y, -1)
+np.savez(option["--save"], seconds=2.5, labels_=y, vade_labels_=one)
+""")
+    fake.chmod(0o755)
+    words = "--methods", "clustpy-vade", "clustpy-vade+gmm", "--data", "digits", "--seeds", "2"
+    words += "--folder", tmp_path / "runs", "--out", tmp_path / "found.json"
+    done = ran("quality", *words, "--clustpy-python", fake)
+    assert done.returncode == 0, done.stderr
+    own, mixture = json.loads((tmp_path / "found.json").read_text())["result"]
+    assert own["acc"]["mean"] == pytest.approx(100 / 3, abs=0.1) and mixture["acc"]["mean"] == 100
+    assert own["failures"] == ["seed 1: no such luck"] and own["seconds"] == {"fit": 2.5}
+    done = ran("quality", *words)
+    assert done.returncode == 0 and "refused: --clustpy-python" in done.stdout

@@ -5,21 +5,20 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse
-from sklearn import preprocessing
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from dec.data import columns
 from dec.data.base import check_parameters
 from dec.data.text import TextFeatures
+
+if TYPE_CHECKING:
+    from sklearn.compose import ColumnTransformer
 
 
 class TableFeatures(TransformerMixin, BaseEstimator):
@@ -246,6 +245,11 @@ class TableFeatures(TransformerMixin, BaseEstimator):
 
     def _transformer(self, clean: pd.DataFrame) -> ColumnTransformer:
         """What becomes of the columns of `_clean`, not yet fitted."""
+        from sklearn import preprocessing  # here: these load much that a run without a table would wait for
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+
         scaling = {
             "standard": [preprocessing.StandardScaler()],
             # Standardized first, which changes nothing but for columns with equal quartiles: those it does not scale.
