@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -52,15 +53,27 @@ def main(argv: list[str] | None = None) -> int:
         if debug:
             raise
         print(f"dec: {error}", file=sys.stderr)
-        return 2
+        return ended(2)
     except Exception as error:
         if debug:
             raise
         print(f"dec: unexpected {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
-        return 1
+        return ended(1)
     except KeyboardInterrupt:
         print("dec: stopped at once; go on with --resume from the last checkpoint", file=sys.stderr)
-        return 130
+        return ended(130)
+
+
+def ended(status: int) -> int:
+    """The exit status after an error. One of several processes ends here: it must not wait for the others at the exit,
+    as JAX does for minutes, since they wait for it.
+    """
+    jax = sys.modules.get("jax")
+    if jax and jax.distributed.is_initialized() and jax.process_count() > 1:
+        print(f"dec: process {jax.process_index()} of {jax.process_count()} ends, since it failed or lost another; "
+              "go on by dec train --resume and the run's folder", file=sys.stderr, flush=True)
+        os._exit(status)
+    return status
 
 
 def overview() -> str:

@@ -178,9 +178,9 @@ def choose_k(argv: list[str]) -> int:
 
 def select(argv: list[str]) -> int:
     """dec select RUN"""
-    parser = Parser(prog="dec select", description="Pick a method or setting, and a seed, of a table without labels: "
+    parser = Parser(prog="dec select", description="Pick a method or setting, and a seed, without labels: "
                                                    "all are scored in the same spaces.")
-    parser.add_argument("run", type=Path, help="the folder of a sweep or of dec compare")
+    parser.add_argument("run", type=Path, help="the folder of a sweep, of dec compare, or of one run")
     args = parser.parse(argv)
     from dec.report.select import select
 

@@ -50,6 +50,13 @@ def test_augmentation_and_a_chosen_k_are_declared():
     assert table.endswith("\n\nidec was trained on augmented rows: shift 0.1, flip 1") and "plain was" not in table
 
 
+def test_noise_and_samples_are_declared():
+    noisy = metrics(*(seed(s, 0.5) | {"noise": noise, "looked_at": 80} for s, noise in enumerate((4, 9))))
+    table = results({"kmeans": metrics(seed(0, 0.5) | {"noise": 0, "looked_at": 90}), "dbscan": noisy})
+    assert "dbscan: 4 to 9 of 90 rows are noise: wrong for ACC" in table and "kmeans:" not in table
+    assert table.endswith("\n\ndbscan: the clusters are those of a uniform sample of 80 of the 90 rows")
+
+
 def test_where_every_seed_failed_there_is_no_number():
     fine, lost = metrics(seed(0, 0.5)), metrics(seed(0, status="failed", occupied=0, reason="NaN"))
     row = cells(results({"a": fine, "b": lost}))["b"]

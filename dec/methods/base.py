@@ -71,6 +71,7 @@ class Method(NamedTuple):
     posterior: whether it asks for net.posterior, the mean and the log variance of a code.
     on: what is clustered: the codes of a pretrained network, or the scaled input itself (no network is trained).
     noise: whether a row may belong to no cluster; all its log_q are then -1e30, and its label is -1.
+    most: rows of the view that `init` looks at, a uniform sample of more; 0 for all of them.
     """
 
     init: Callable[..., Head]
@@ -88,6 +89,7 @@ class Method(NamedTuple):
     posterior: bool = False
     on: Literal["codes", "input"] = "codes"
     noise: bool = False
+    most: int = 0
 
 
 def labels_of(log_q: Float[Array, "n k"]) -> Int[Array, " n"]:

@@ -31,7 +31,7 @@ def dcn(lam: float = 0.02, recluster_every: int = 10, brb_every: int = 0, brb_ke
       brb_keep: part of the weights that such a reset keeps.
 
     References:
-      Yang et al. 2017.
+      Yang et al. 2017; the moving centers are equation 8.
     """
     if lam < 0:
         raise ValueError(f"lam={lam} must be at least 0")

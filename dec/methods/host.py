@@ -104,7 +104,7 @@ def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, no
             find, (shape((m,), jnp.int32), shape((m,), bool), shape((), jnp.float32)), seed, codes, weight)
         return Head((), Known(codes, certain(labels, k), joined, radius))
 
-    return Method(init, lambda head, codes: nearest(head.state, scaled(codes)), noise=noise)
+    return Method(init, lambda head, codes: nearest(head.state, scaled(codes)), noise=noise, most=MOST)
 
 
 def certain(labels: Int[Array, " n"], k: int) -> Float[Array, "n k"]:

@@ -93,7 +93,7 @@ def n2d(
             codes = jax.nn.relu(codes @ weights + offset)
         return base.assign(base_head, codes @ kernel + bias)
 
-    return Method(init, assign, noise=base.noise)
+    return Method(init, assign, noise=base.noise, most=min(MOST[manifold], base.most or MOST[manifold]))
 
 
 def fit_head(

@@ -12,7 +12,7 @@ from dec.folders import CONFIG, LABELS, PLAN, read_results
 from dec.metrics import external
 from dec.report import figures
 from dec.report.cards import cards, in_clusters, overview, shown
-from dec.report.clusters import listed, matched
+from dec.report.clusters import matched
 from dec.report.comparison import comparison_report, made_with
 from dec.report.maps import codes_map
 from dec.report.material import Material, gather, index_columns, sampled
@@ -88,9 +88,8 @@ def sentence(run: Material) -> str:
         found = [f"{name.upper()} {percent(scores(metrics, name))} %" for name in ("acc", "nmi", "ari")]
         begin += f"; against the known classes, {many}: {', '.join(found)}"
     else:
-        inner = [f"{values['silhouette']:.2f} {where}" for space, where in (("codes", "among their codes"), (
-            "input", "in the input")) if (values := metrics["internal"].get(space, {})).get("silhouette") is not None]
-        begin += f" with a silhouette of {listed(inner)}" if inner else ""
+        silhouette = metrics["internal"].get("input", {}).get("silhouette")  # among its codes a method inflates it
+        begin += "" if silhouette is None else f" with a silhouette of {silhouette:.2f} in the input"
     agreement = mean_sd(scores(metrics, "agreement"))[0]
     return begin + ("." if ok < 2 else f"; its seeds agree with an ARI of {agreement:.2f} on average.")
 

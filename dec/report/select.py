@@ -29,6 +29,8 @@ INDICES = ("silhouette", "calinski_harabasz", "davies_bouldin")
 def select(folder: Path) -> tuple[dict[str, Any], str]:
     """The cell and seed of a table to go on with, and a text to show; both also as selection.json in the folder.
 
+    A single run is a table of one cell.
+
     Every partition (a cell's seed that did not fail) is scored by `ace` for three internal indices in the same spaces:
     the scaled input of the first cell, and the kept codes of every cell, equal ones once. Noise counts as one more
     cluster. A cell's score is the mean rank of its partitions over the three; the highest is picked, and of its seeds
@@ -37,19 +39,18 @@ def select(folder: Path) -> tuple[dict[str, Any], str]:
     to the best partition of the table.
 
     Raises:
-      FileNotFoundError, ValueError: no table with finished cells of the same rows, or its data have changed.
+      FileNotFoundError, ValueError: no finished run, cells with different rows, or data that have changed.
     """
-    if not (folder / PLAN).is_file():
-        raise ValueError(f"{folder} is no table; give the folder of a sweep or of dec compare")
     cells = {name: found for name, found in read_results(folder).items() if found["kept_seed"] is not None}
     good = {name: [row["seed"] for row in found["seeds"] if row["status"] == "ok"] for name, found in cells.items()}
-    files = {name: pd.read_csv(folder / slug(name) / "labels.csv") for name in cells if good[name]}
+    folders = {name: folder / slug(name) if (folder / PLAN).is_file() else folder for name in cells if good[name]}
+    files = {name: pd.read_csv(path / "labels.csv") for name, path in folders.items()}
     if len({len(file) for file in files.values()}) != 1:
-        raise ValueError(f"{folder} has no finished cells, or ones with different rows, which cannot be compared")
+        raise ValueError(f"{folder} has no seed that ended well, or cells with different rows; nothing to compare")
     labels = {name: file[[f"seed_{seed}" for seed in good[name]]].to_numpy().T for name, file in files.items()}
     n = len(next(iter(files.values())))
     rows = sample_rows(n, min(n, ROWS))
-    spaces = shared_spaces(folder, list(labels), rows)
+    spaces = shared_spaces(folders, rows)
     scores = np.stack([measure(x, np.concatenate(list(labels.values()))[:, rows]) for x in spaces.values()], axis=1)
     found = [ace(index) for index in scores]
     ranks = pd.DataFrame([score for score, _ in found]).rank(axis=1).mean().to_numpy()
@@ -82,15 +83,16 @@ def select(folder: Path) -> tuple[dict[str, Any], str]:
     return result, text(result)
 
 
-def shared_spaces(folder: Path, names: list[str], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
+def shared_spaces(folders: dict[str, Path], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
     """These rows of the scaled input and of every cell's codes, without repetitions."""
-    run, dataset, _, _, x, _, _ = prepare(read_config(folder / slug(names[0]) / CONFIG))
-    if read_json(folder / slug(names[0]) / ENVIRONMENT)["data"]["digest"] != dataset.digest:
-        raise ValueError(f"{run.data} is not the data that {folder} was made with; restore it")
+    first = next(iter(folders.values()))
+    run, dataset, _, _, x, _, _ = prepare(read_config(first / CONFIG))
+    if read_json(first / ENVIRONMENT)["data"]["digest"] != dataset.digest:
+        raise ValueError(f"{run.data} is not the data that {first} was made with; restore it")
     part = x[rows]
     spaces = {"input": fit_scaling(x, run.model.scaling).apply(part.toarray() if issparse(part) else part)}
-    for name in names:
-        if (file := folder / slug(name) / "embedding.npy").is_file():
+    for name, folder in folders.items():
+        if (file := folder / "embedding.npy").is_file():
             codes = np.load(file, mmap_mode="r")[rows]
             if not any(codes.shape == other.shape and np.allclose(codes, other) for other in spaces.values()):
                 spaces[name] = codes

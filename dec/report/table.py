@@ -100,8 +100,17 @@ def notes(cells: dict[str, dict[str, Any]]) -> list[str]:
         *(["* a pretrained network was reused; the seconds are those of its training"] if reused else []),
         *(f"{name} was trained on augmented rows: " + ", ".join(f"{what} {value:g}" for what, value in used.items())
           for name, metrics in cells.items() if (used := metrics.get("augmentation"))),
+        *(f"{name}: {_range(noise)} of {metrics['n']} rows are noise: wrong for ACC, one more cluster for NMI, ARI, AMI"
+          for name, metrics in cells.items() if any(noise := scores(metrics, "noise"))),
+        *(f"{name}: the clusters are those of a uniform sample of {looked[0]} of the {metrics['n']} rows"
+          for name, metrics in cells.items() if (looked := scores(metrics, "looked_at")) and looked[0] < metrics["n"]),
         *(f"{name}, the number of clusters: {choice['reason']}"
           for name, metrics in cells.items() if (choice := metrics.get("choice")))]
+
+
+def _range(values: list[int]) -> str:
+    least, most = min(values), max(values)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def results(cells: dict[str, dict[str, Any]]) -> str:

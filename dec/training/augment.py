@@ -34,6 +34,8 @@ class Augment(NamedTuple):
         chosen, shape = model.augmentation, model.network.shape
         if chosen == config.Augmentation():
             return None
+        if not shape and (block := next((b for b in model.network.blocks if b.startswith("sequence:")), None)):
+            shape = tuple(map(int, block.removeprefix("sequence:").split("x")))  # behind it is the mask
         for name in ("shift", "rotation", "zoom", "shear", "flip", "cutout"):
             least = 2 if name == "cutout" else 3
             if getattr(chosen, name) and len(shape) < least:

@@ -194,7 +194,7 @@ def run(
     """
     first, count = start, 1
     while first < phase.periods and bool(np.any(np.asarray(mesh.gathered(state.status)) == RUNNING)):
-        (count,) = mesh.agreed(min(count, RECORDS, phase.periods - first))
+        count = mesh.agreed(min(count, RECORDS, phase.periods - first))
         traced, began = TRACES[phase.name], time.perf_counter()
         window = jnp.int32(first), jnp.int32(count)
         state, seen = _chunk(phase, execution(), data, extra, keys, state, *window)
@@ -256,13 +256,14 @@ def sweep(
       at: ascending numbers of the rows to visit, where that is not all of them.
     """
     n = data.n if at is None else len(at)
+    size = -(-SWEEP_ROWS // mesh.size(mesh.DATA)) * mesh.size(mesh.DATA)  # a part of the same size for each device
 
     def one(chunk):
-        index = chunk * SWEEP_ROWS + jnp.arange(SWEEP_ROWS)
+        index = chunk * size + jnp.arange(size)
         rows = jnp.minimum(index, n - 1)
         return f(data[rows if at is None else at[rows]], (index < n).astype(jnp.float32))
 
-    rows, sums = lax.map(one, jnp.arange(-(-n // SWEEP_ROWS)))
+    rows, sums = lax.map(one, jnp.arange(-(-n // size)))
     return mesh.everywhere((
         jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], rows),
         jax.tree.map(lambda a: a.sum(0), sums),

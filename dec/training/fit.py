@@ -210,7 +210,7 @@ def fit(
                 states, start = _start(phase, data, seed_keys(session.seeds, "start"), nets, how=how), 0
             states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)
             labels = np.asarray(_labels(phase, data, states, how))
-    runs, chosen = summarize(states, labels, k, session)
+    runs, chosen = summarize(states, labels, method, k, session)
     return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen, session.history,
                session.seconds)
 
@@ -269,7 +269,9 @@ def check_start(method: Method, n: int, k: int | Literal["auto"], module: Autoen
                        jax.random.key(0), net)
 
 
-def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tuple[list[dict[str, Any]], int]:
+def summarize(
+    states: State, labels: np.ndarray, method: Method, k: int, session: Session
+) -> tuple[list[dict[str, Any]], int]:
     """One row a seed with what became of it, and the position of the seed to keep.
 
     Kept is the partition with the highest mean ARI with those of the other seeds that did not fail: what many starts
@@ -281,7 +283,7 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
         code != NOT_FINITE and all(np.isfinite(leaf[s]).all() for leaf in leaves) for s, code in enumerate(status)
     ])
     last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if r["loss"] is not None}
-    runs = []
+    runs, n = [], labels.shape[1]
     for s, seed in enumerate(session.seeds):
         sizes = np.bincount(labels[s][labels[s] >= 0], minlength=k)
         occupied = int((sizes > 0).sum())
@@ -297,10 +299,11 @@ def summarize(states: State, labels: np.ndarray, k: int, session: Session) -> tu
             "smallest": int(sizes.min()),
             "largest": int(sizes.max()),
             "noise": int((labels[s] < 0).sum()),
+            "looked_at": min(n, method.most or n),
             "agreement": None,
         })
         if runs[-1]["noise"]:
-            runs[-1]["reason"] += f"; {runs[-1]['noise']} of {labels.shape[1]} rows are noise"
+            runs[-1]["reason"] += f"; {runs[-1]['noise']} of {n} rows are noise"
         if stall := _stall(session.history, seed):
             runs[-1]["reason"] += f"; {stall}"
     usable = [s for s, row in enumerate(runs) if row["status"] == "ok"]
@@ -324,8 +327,8 @@ def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session
     """Why a seed ended, and what is wrong with its result."""
     if not finite:
         return f"the loss or the weights became NaN or infinite by step {step}; lower the learning rate"
-    if occupied == 1 < k:
-        return "collapsed: all rows are in one cluster"
+    if occupied < 2 <= k:
+        return "collapsed: " + ("there is only one cluster" if occupied else "all rows are noise")
     if session.interrupted and status == RUNNING:
         ended = f"interrupted at step {step}"
     elif status == CONVERGED:

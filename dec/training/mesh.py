@@ -88,11 +88,16 @@ def gathered(tree: PyTree) -> PyTree:
     return jax.jit(everywhere)(tree) if jax.process_count() > 1 else tree
 
 
-def agreed(*values: int) -> tuple[int, ...]:
+def agreed(value: int) -> int:
     """What process 0 says, in all processes: what hangs on clocks and signals must not differ between them."""
     if jax.process_count() == 1:
-        return values
-    return tuple(multihost_utils.broadcast_one_to_all(np.array(values, np.int32)).tolist())
+        return value
+    return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
+
+
+def anywhere(value: bool) -> bool:
+    """Whether any process says so."""
+    return bool(np.any(multihost_utils.process_allgather(np.array(value)))) if jax.process_count() > 1 else value
 
 
 def over_mesh(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from dec.training.checkpoint import Checkpoints, write
 from dec.training.engine import RUNNING, Phase, Visit, run
-from dec.training.mesh import agreed, gathered
+from dec.training.mesh import agreed, anywhere, gathered
 
 
 def checkpoint_seconds() -> float:
@@ -139,7 +139,7 @@ class Session:
                 self.codes = lambda: np.asarray(encode(data, gathered(visit.state.net)))
                 self.callback(self)
             due = visit.finished or time.perf_counter() - self._saved >= checkpoint_seconds()
-            due, self.interrupted = map(bool, agreed(due, self.interrupted))
+            due, self.interrupted = bool(agreed(due)), anywhere(self.interrupted)
             if self.checkpoints and (due or self.interrupted):
                 self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}

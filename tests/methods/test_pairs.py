@@ -15,6 +15,10 @@ N, K = 30, 3
 NETWORKS = {  # and the width of a row
     "dense": (Network(hidden=(8,)), 24),
     "variational": (Network(hidden=(8,), variational=True), 24),
+    "variational, images": (Network(layers="conv", shape=(8, 8, 1), hidden=(3, 4), output="sigmoid",
+                                    variational=True), 64),
+    "variational, masked": (Network(layers="gru", shape=(11, 2), hidden=(6,), blocks=("sequence:11x2",),
+                                    variational=True), 33),
     "sigmoid": (Network(hidden=(8,), output="sigmoid"), 24),
     "table": (Network(hidden=(8,), output="mixed", blocks=("gaussian:4", "categorical:15", "poisson:5"),
                       embed_above=10), 24),

@@ -73,6 +73,14 @@ def test_the_command_scores_every_cell_in_the_same_spaces(table):
     assert f"Picked without labels: {pick[0]}, seed {pick[1]}" in out and "By labels the best is" in out
 
 
+def test_a_run_is_a_table_of_one_cell(table):
+    status, out, err = dec("select", table / "ae+kmeans")
+    metrics = json.loads((table / "ae+kmeans" / "metrics.json").read_text())
+    gap = max(row["acc"] for row in metrics["seeds"]) - metrics["seeds"][metrics["kept_seed"]]["acc"]
+    assert (status, err) == (0, "") and f"Picked without labels: ae+kmeans, seed {metrics['kept_seed']}" in out
+    assert f"the pick is {100 * gap:.1f} points below it" in out
+
+
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_labels_do_not_enter_the_pick(table, monkeypatch, shuffled):
     before, _ = select(table)
@@ -101,8 +109,8 @@ def test_labels_do_not_enter_the_pick(table, monkeypatch, shuffled):
 
 
 def test_what_cannot_be_selected_from_is_said(table, monkeypatch):
-    status, _, err = dec("select", table / "kmeans")
-    assert status == 2 and "is no table" in err
+    status, _, err = dec("select", table.parent)
+    assert status == 2 and "is not a run folder" in err
     monkeypatch.setattr(module, "read_json", lambda path: {"data": {"digest": "another"}})
     with pytest.raises(ValueError, match="is not the data"):
         select(table)

@@ -34,6 +34,7 @@ def place(view):
 @pytest.mark.parametrize(("options", "moves"), [
     ({"shift": 0.14}, lambda p: np.abs(p - [0, 2]).max()),  # up to a pixel each way
     ({"rotation": 30.0}, lambda p: np.degrees(np.arctan2(abs(p[0]), p[1])) / 30),
+    ({"shear": 30.0}, lambda p: abs(p[0]) / (2 * np.tan(np.pi / 6)) if abs(p[1] - 2) < 0.1 else np.inf),
     ({"zoom": 0.2}, lambda p: abs(p[1] - 2) / 0.5 + abs(p[0])),
 ])
 def test_a_point_moves_as_far_as_it_may(options, moves):
@@ -105,3 +106,5 @@ def test_noise_leaves_steps_that_are_not_there():
     row = jnp.array([[1.0, 1, 1, 1, 0, 0, 1, 1, 0]])  # three steps of two channels, of which two are there
     seen = np.asarray(Augment(Augmentation(noise=0.5), (3, 2))(row, KEY))[0]
     assert (seen[:4] != 1).all() and (seen[4:] == [0, 0, 1, 1, 0]).all()
+    network = Network(blocks=("sequence:3x2",))  # what `SequenceWindows` says of them is enough
+    assert Augment.of(Model(augmentation=Augmentation(noise=0.5), network=network)).shape == (3, 2)

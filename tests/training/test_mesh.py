@@ -7,24 +7,37 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from dec.cli import main
 from dec.options import mesh_axes
 from dec.training import mesh
 
-SETTINGS = ["--data", "digits", "--limit", "300", "--epochs", "2", "--steps", "20", "--refresh-every", "10", "--hidden",
-            "16", "--batch-size", "64", "--seeds", "2", "--tolerance", "0", "--no-cache", "--stream-above", "2"]
+FILE = Path(tempfile.gettempdir()) / f"dec-blobs-{os.getpid()}.npz"
+SETTINGS = ["--data", str(FILE), "--epochs", "2", "--steps", "20", "--refresh-every", "10", "--hidden", "16",
+            "--code-size", "3", "--batch-size", "64", "--seeds", "2", "--tolerance", "0", "--no-cache",
+            "--stream-above", "2"]
 
 
-def started(devices, *args):
+@pytest.fixture(scope="module", autouse=True)
+def well_separated(blobs):
+    np.savez(FILE, X=blobs[0], y=blobs[1])
+    yield
+    FILE.unlink()
+
+
+def started(devices, *args, **variables):
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles sooner
                                 "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-                                "DEC_CHECKPOINT_SECONDS": "1"}
+                                "DEC_CHECKPOINT_SECONDS": "1"} | variables
     return subprocess.Popen([sys.executable, "-m", "dec", *map(str, args)], env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -41,9 +54,15 @@ def losses(folder):
     return {(line["phase"], line["seed"], line["period"]): line["loss"] for line in lines}
 
 
-def same(found, expected):
+def same(folder, one):
+    """The losses of the first 20 steps, and of each seed the clusters."""
+    found, (expected, alone) = losses(folder), one
     assert found.keys() == expected.keys() and len(found) == 8
     np.testing.assert_allclose(list(found.values()), [expected[at] for at in found], rtol=1e-5)
+    ours, theirs = (pd.read_csv(run / "labels.csv") for run in (folder, alone))
+    for seed in ("seed_0", "seed_1"):
+        assert adjusted_rand_score(ours[seed], theirs[seed]) >= 0.99
+        assert theirs[seed].nunique() == 4
 
 
 def port():
@@ -64,17 +83,18 @@ def test_four_devices_of_two_processes_give_the_losses_of_one(tmp_path, one):
     both = [started(2, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *at, "--process-id", i) for i in (1, 0)]
     other, first = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], first[1] + other[1]
-    same(losses(tmp_path / "run"), one[0])
+    same(tmp_path / "run", one)
     assert "| dec " not in other[0] and "| dec " in first[0]  # the first one speaks and writes
 
 
 @pytest.mark.slow
-def test_four_devices_give_the_losses_of_one(tmp_path, one):
-    expected, folder = one
-    same(trained(tmp_path / "run", 4, "--mesh", "seeds=2,data=2"), expected)
-    ours, theirs = (np.loadtxt(run / "labels.csv", delimiter=",", skiprows=1, usecols=1)
-                    for run in (tmp_path / "run", folder))
-    assert (ours == theirs).mean() > 0.99
+@pytest.mark.parametrize(("devices", "axes", "batch"), [(4, "seeds=2,data=2", 64), (3, "data=3", 66)])
+def test_several_devices_give_the_losses_of_one(tmp_path, one, devices, axes, batch):
+    options = ["--batch-size", batch]
+    if batch != 64:
+        one = trained(tmp_path / "one", 1, *options), tmp_path / "one"
+    trained(tmp_path / "run", devices, "--mesh", axes, *options)
+    same(tmp_path / "run", one)
 
 
 @pytest.mark.slow
@@ -93,11 +113,22 @@ def test_a_lost_process_ends_the_job_within_a_minute_and_it_goes_on_with_another
     wait_for(lambda: ("cluster", 0, 50) in losses(folder) and list(folder.glob("checkpoints/*.npz")))
     both[1].kill()
     _, err = both[0].communicate(timeout=60)
-    assert both[0].returncode != 0 and "--resume" in err
+    assert both[0].returncode != 0 and "process 0 of 2 ends, since it failed or lost another; go on by" in err
     before = len(losses(folder))
     process = started(2, "train", "--resume", folder, "--mesh", "data=2")
     wait_for(lambda: len(losses(folder)) > before)
     process.kill()
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_ends_the_job_within_a_minute(tmp_path):
+    at = ["--coordinator", f"localhost:{port()}", "--num-processes", 2, "--out", tmp_path / "run"]
+    both = [started(1, "train", "dec", *SETTINGS, *at, "--process-id", i, **wrong) for i, wrong in (
+        (0, {}), (1, {"DEC_CHECKPOINT_SECONDS": "oops"}))]
+    _, err = both[1].communicate(timeout=120)
+    assert both[1].returncode == 2 and "'oops'" in err and "process 1 of 2 ends" in err
+    _, err = both[0].communicate(timeout=60)
+    assert both[0].returncode != 0 and "process 0 of 2 ends" in err
 
 
 def wait_for(there, seconds=120):
