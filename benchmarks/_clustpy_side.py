@@ -1,4 +1,4 @@
-"""The ClustPy side of `versus_clustpy.py` and `whole_fit.py`, for an interpreter that has torch and ClustPy.
+"""The ClustPy side of `versus_clustpy.py`, `whole_fit.py`, `ten_seeds.py`: its interpreter has torch and ClustPy.
 
 It calls the public `clustpy.deep.DEC(...).fit(x)` unchanged, and prints JSON last. ClustPy loops over epochs with
 `tqdm.trange` and reports each epoch's summed loss through `set_postfix`; a recorder in its place reads the clock around
@@ -66,10 +66,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a .npy of float32 rows")
     parser.add_argument("--save", required=True, help="a .npz to write: final codes, centers and labels")
-    parser.add_argument("--recipe", required=True, help="JSON: layers, batch, rates, clusters, epochs, threads, seed")
+    parser.add_argument("--recipe", required=True,
+                        help="JSON: layers, batch, rates, clusters, epochs, threads, seed, device")
     args = parser.parse_args()
     recipe = json.loads(args.recipe)
     torch.set_num_threads(recipe["threads"])
+    device = {"cpu": "cpu", "gpu": "cuda"}[recipe["device"]]
     stub_torchvision()
     from clustpy.deep import DEC
     from clustpy.deep.neural_networks import FeedforwardAutoencoder
@@ -83,13 +85,14 @@ def main() -> None:
     model = DEC(recipe["clusters"], batch_size=recipe["batch"], neural_network=network, random_state=seed,
                 pretrain_optimizer_params={"lr": recipe["rate"]}, pretrain_epochs=recipe["epochs"],
                 clustering_optimizer_params={"lr": recipe["dec_rate"]}, clustering_epochs=recipe["dec_epochs"],
-                device="cpu").fit(x)
+                device=device).fit(x)
     seconds = time.perf_counter() - start
     np.savez(args.save, codes=model.transform(x), centers=model.dec_cluster_centers_, labels=model.labels_)
     batches = -(-len(x) // recipe["batch"])
     phases = {"pretrain": "AE training", "dec": "DEC training"}
     result = {"fit_s": seconds, "compile_s": 0.0, "threads": torch.get_num_threads(),
               "dtype": str(torch.get_default_dtype()),
+              "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
               "versions": {name: importlib.metadata.version(name) for name in ("torch", "clustpy", "numpy")}}
     for phase, name in phases.items():
         result[f"{phase}_s"] = Epochs.seconds[name]

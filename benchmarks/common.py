@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scikit-learn")
+PACKAGES = ("jax", "jaxlib", "optax", "flax", "numpy", "scipy", "pandas", "scikit-learn", "umap-learn", "pynndescent",
+            "numba")  # all that decide results
 
 
 def parser(about: str, quick: str) -> argparse.ArgumentParser:
@@ -31,13 +32,21 @@ def parser(about: str, quick: str) -> argparse.ArgumentParser:
     return made
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """The option --device, of scripts that have another side beside JAX."""
+    parser.add_argument("--device", choices=("cpu", "gpu", "tpu"), default="cpu",
+                        help="of every side (default: %(default)s)")
+
+
 def parse(parser: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
-    """The options, by --quick with the defaults given here; limits the threads."""
+    """The options, by --quick with the defaults given here; limits the threads, and JAX to --device."""
     args = parser.parse_args()
     if args.quick:
         parser.set_defaults(**quick)
         args = parser.parse_args()
     limit_threads(args.threads)
+    if "device" in args:
+        os.environ["JAX_PLATFORMS"] = {"gpu": "cuda"}.get(args.device, args.device)
     return args
 
 
@@ -100,7 +109,7 @@ def environment() -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--", "dec", "benchmarks")),
+        "uncommitted_changes": bool(git("status", "--porcelain", "--", "dec", "benchmarks", ":!benchmarks/results")),
         "versions": versions,
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),

@@ -1,7 +1,8 @@
 """How well does each method find the classes of each data set, over seeds that are each pretrained anew?
 
 The field's table. A (data, method) is a run folder under --folder, as `dec train` makes it, with beside it what it was
-made from: a hash of the code (this package's, and the versions of those it uses), one of the data, and all settings.
+made from: a hash of the code (this package's, the versions of those it uses, the device), one of the data, and all
+settings.
 What is finished is skipped, what was stopped goes on; one made from anything else is refused, or done anew by --redo.
 The methods of a table share the networks that it pretrained itself, one a seed. One preset holds for all data; nothing
 is chosen by labels, which serve the scores only. Kept seed: the one whose partition the others agree with most. Oracle
@@ -10,6 +11,9 @@ gap: how much better the best seed by labels is. The interval is a bootstrap of 
 With --clustpy-python VENV/bin/python, --methods takes ClustPy's own too, at its defaults, each seed in a process of
 its own, on the rows shifted and scaled to [0, 1]: clustpy-dec, clustpy-idec, clustpy-dcn, clustpy-vade. What ClustPy
 gives as VaDE's labels is another mixture, with full covariances, fitted to the final codes: that is clustpy-vade+gmm.
+
+A published value stands beside a run of its own kind alone: the column `kind` has what sets a run apart from the fully
+connected network on rows as they are (layers, augmentation, BRB). Augmentation is prior knowledge.
 
 Data are read as `dec train --data` does ($DEC_DATA). All scores are per cent; published values are ACC.
 """
@@ -34,11 +38,21 @@ from dec.report.table import markdown, scores
 DATA = ("mnist", "fashion_mnist", "usps", "pendigits", "digits", "reuters_r8", "hapt", "ecg5000")
 METHODS = ("kmeans", "gmm", "ae+kmeans", "ae+gmm", "dec", "idec", "dcn", "vade", "n2d")
 N2D = "N2D (McConville et al. 2021), one seed"
-PUBLISHED = {
-    ("n2d", "mnist"): ("97.9", N2D), ("n2d", "fashion_mnist"): ("67.2", N2D), ("n2d", "usps"): ("95.8", N2D),
-    ("n2d", "pendigits"): ("88.5", N2D),
-    ("dec", "mnist"): ("91.2 ± 4.7", "DEC-keras, 10 trials"),
-    ("vade", "mnist"): ("94.5", "VaDE (Jiang et al. 2017), the best of several runs"),
+KERAS = "DEC-keras, 10 trials"
+VADE = "VaDE (Jiang et al. 2017), the best of several runs"
+BRB = "BRB (Miklautz et al. 2025), 10 seeds"
+DEC_DA = "DEC-DA (Guo et al. 2018), the best of its five variants"
+PUBLISHED = {  # (method, data, kind of run): the value and its source
+    ("n2d", "mnist", ""): ("97.9", N2D), ("n2d", "fashion_mnist", ""): ("67.2", N2D),
+    ("n2d", "usps", ""): ("95.8", N2D), ("n2d", "pendigits", ""): ("88.5", N2D),
+    ("ae+kmeans", "mnist", ""): ("87.9 ± 3.8", KERAS), ("dec", "mnist", ""): ("91.2 ± 4.7", KERAS),
+    ("ae+kmeans", "fashion_mnist", ""): ("60.6 ± 2.8", KERAS), ("dec", "fashion_mnist", ""): ("61.8 ± 3.6", KERAS),
+    ("ae+kmeans", "usps", ""): ("70.9 ± 0.9", KERAS), ("dec", "usps", ""): ("76.4 ± 0.6", KERAS),
+    ("vade", "mnist", ""): ("94.5", VADE),
+    ("dec", "mnist", "augmented"): ("91.6 ± 2.0", BRB), ("idec", "mnist", "augmented"): ("93.2 ± 2.2", BRB),
+    ("dcn", "mnist", "augmented"): ("89.2 ± 2.0", BRB), ("dcn", "mnist", "augmented, brb"): ("96.4 ± 0.1", BRB),
+    **{(method, data, "conv, augmented"): (value, DEC_DA) for method in ("dec", "idec")
+       for data, value in (("mnist", "98.5"), ("usps", "98.7"), ("fashion_mnist", "58.6"))},
 }
 CLUSTPY = {"clustpy-dec": ("DEC", "labels_"), "clustpy-idec": ("IDEC", "labels_"), "clustpy-dcn": ("DCN", "labels_"),
            "clustpy-vade": ("VaDE", "vade_labels_"), "clustpy-vade+gmm": ("VaDE", "labels_")}
@@ -47,9 +61,24 @@ QUICK = {"model": {"network": {"hidden": [32]}, "pretraining": {"epochs": 3},
 
 
 def code() -> str:
-    """A hash of this package's source and of the versions it uses; commits that differ elsewhere are the same."""
+    """A hash of what decides results beside data and settings: this package's source, the versions, the device.
+
+    Commits that differ elsewhere are the same.
+    """
     source = {str(path.relative_to(common.ROOT)): path.read_text() for path in (common.ROOT / "dec").rglob("*.py")}
-    return config.digest(source, common.environment()["versions"])
+    made_with = common.environment()
+    return config.digest(source, made_with["versions"], made_with["device"])
+
+
+def kind(run: config.Run) -> str:
+    """What sets a run apart from the plain one, in the words of PUBLISHED; no network, nothing."""
+    from dec.methods import make
+
+    if make(run.method, run.options).on != "codes":
+        return ""
+    parts = {run.model.network.layers: run.model.network.layers != "dense",
+             "augmented": run.model.augmentation != config.Augmentation(), "brb": run.options.get("brb_every")}
+    return ", ".join(part for part, there in parts.items() if there)
 
 
 def imbalanced(name: str, folder: Path) -> str:
@@ -61,7 +90,7 @@ def imbalanced(name: str, folder: Path) -> str:
 
     path, data = folder / f"{slug(name)}-imbalanced.npz", load(name)
     if data.kind != "array" or data.y is None:
-        sys.exit(f"--imbalanced is for arrays with labels, but {name} is {data.kind}; leave it out of --data")
+        raise ValueError(f"--imbalanced is for arrays with labels, but {name} is of another kind ({data.kind})")
     if not path.is_file():
         keep = np.linspace(0.1, 1, data.n_classes)[data.y] > np.random.default_rng(0).random(len(data))
         np.savez(path, X=np.asarray(data.x[keep]), y=data.y[keep])
@@ -142,14 +171,14 @@ def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any
     return {"n": len(x), "n_clusters": made.k, "seeds": seeds, "kept_seed": None, "seconds": {"fit": seconds}}
 
 
-def row(method: str, name: str, metrics: dict[str, Any], plain: bool) -> dict[str, Any]:
+def row(method: str, name: str, kind: str, metrics: dict[str, Any]) -> dict[str, Any]:
     """A line of the table, scores in per cent."""
     from scipy.stats import bootstrap
 
     found: dict[str, Any] = {
-        "data": name, "method": method, "n": metrics["n"], "k": metrics["n_clusters"],
+        "data": name, "method": method, "kind": kind, "n": metrics["n"], "k": metrics["n_clusters"],
         "failures": [f"seed {s['seed']}: {s['reason']}" for s in metrics["seeds"] if s["status"] != "ok"],
-        "seconds": metrics["seconds"], "published": PUBLISHED.get((method, name)) if plain else None}
+        "seconds": metrics["seconds"], "published": PUBLISHED.get((method, name, kind))}
     for score in ("acc", "nmi", "ari"):
         values = 100 * np.array(scores(metrics, score))
         if not len(values):
@@ -167,19 +196,19 @@ def row(method: str, name: str, metrics: dict[str, Any], plain: bool) -> dict[st
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    header = ["data", "method", "k", "ACC mean ± sd", "median", "min", "max", "95 % of the mean", "NMI", "ARI",
+    header = ["data", "method", "kind", "k", "ACC mean ± sd", "median", "min", "max", "95 % of the mean", "NMI", "ARI",
               "kept seed", "oracle gap", "failed", "seconds", "published"]
 
     def cells(r: dict[str, Any]) -> list[str]:
         if "refused" in r:
-            return [r["data"], r["method"], "", f"refused: {r['refused']}", *[""] * (len(header) - 4)]
+            return [r["data"], r["method"], "", "", f"refused: {r['refused']}", *[""] * (len(header) - 5)]
         acc = r.get("acc")
         means = [f"{r[s]['mean']:.1f}" + (f" ± {r[s]['sd']:.1f}" if r[s]["sd"] is not None else "") if s in r else "–"
                  for s in ("acc", "nmi", "ari")]
         spread = [f"{acc[part]:.1f}" for part in ("median", "min", "max")] if acc else ["–"] * 3
         interval = "{:.1f} to {:.1f}".format(*acc["interval"]) if acc and "interval" in acc else "–"
         gap = [f"{r[part]:.1f}" if part in r else "–" for part in ("kept_acc", "oracle_gap")]
-        return [r["data"], r["method"], str(r["k"]), means[0], *spread, interval, *means[1:], *gap,
+        return [r["data"], r["method"], r["kind"], str(r["k"]), means[0], *spread, interval, *means[1:], *gap,
                 str(len(r["failures"])), f"{sum(r['seconds'].values()):.0f}", (r["published"] or ["–"])[0]]
 
     sources = sorted({f"{r['method']} on {r['data']}: {r['published'][1]}" for r in rows if r.get("published")})
@@ -220,7 +249,7 @@ def main() -> None:
                     run = planned("kmeans" if method in CLUSTPY else method, name, args, preset(args.preset))
                     where = args.folder / slug(shown) / slug(method)
                     metrics = of_clustpy(method, run, where, args) if method in CLUSTPY else executed(run, where, args)
-                    rows.append(row(method, shown, metrics, not variant))
+                    rows.append(row(method, shown, "" if method in CLUSTPY else kind(run), metrics))
                 except (ValueError, FileNotFoundError) as error:  # a method that does not fit the data, or no data
                     rows.append({"data": shown, "method": method, "refused": str(error)})
                 except Interrupted:

@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of pretraining (default: %(default)s)")
     parser.add_argument("--dec-epochs", type=int, default=DEC_EPOCHS, help="of DEC (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="turns of both sides (default: %(default)s)")
+    common.add_device(parser)
     args = common.parse(parser, data=["digits"], epochs=3, dec_epochs=3, repeats=1)
-    os.environ["JAX_PLATFORMS"] = "cpu"
     from dec.data import load
     from dec.metrics import accuracy
 
@@ -61,12 +61,13 @@ def main() -> None:
             print(f"{name}: seed {seed} (load {os.getloadavg()[0]:.1f})", file=sys.stderr, flush=True)
             if python:
                 turns["clustpy"].append(clustpy_side(python, x, args.threads, args.epochs, args.dec_epochs, BATCH, seed,
-                                                     data.n_classes))
+                                                     data.n_classes, args.device))
             turns["dec"].append(dec_side(x, args.epochs, args.dec_epochs, seed, data.n_classes))
         result[name] = {side: {part: common.spread(run[part] for run in runs) for part in ("fit_s", "compile_s")}
                         | {"acc": common.spread(100 * accuracy(data.y, run["labels"]) for run in runs)}
                         for side, runs in turns.items() if runs}
         if python:
+            result[name]["clustpy"] |= {about: turns["clustpy"][0][about] for about in ("versions", "device")}
             result[name]["times clustpy"] = common.spread(
                 theirs["fit_s"] / ours["fit_s"] for theirs, ours in zip(*turns.values()))
         lines += [[name, side, common.show(result[name][side]["fit_s"], digits=1),

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-TINY = {"streamed": "--rows 3000 --resident 1000 --steps 2 --sweep-rows 1000 --repeats 1"} | dict.fromkeys(
-    ("engine", "kmeans", "cold_start", "scaling_rows", "scaling_devices", "throughput", "quality", "whole_fit"),
-    "--quick")
+QUICK = ("engine", "kmeans", "cold_start", "scaling_rows", "scaling_devices", "streamed", "ten_seeds", "throughput",
+         "versus_clustpy", "whole_fit")
 
 
 def ran(script, *words):
-    return subprocess.run([sys.executable, FOLDER / f"{script}.py", *words], capture_output=True, text=True)
+    """The script's end, compiled without optimizations: what it tells of the speed is not looked at here."""
+    return subprocess.run([sys.executable, FOLDER / f"{script}.py", *words], capture_output=True, text=True,
+                          env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"})
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in FOLDER.glob("[a-z]*.py") if path.stem != "common"))
@@ -25,13 +26,33 @@ def test_help_says_the_question(script):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", TINY)
+@pytest.mark.parametrize("script", QUICK)
 def test_it_runs(script, tmp_path):
-    if script == "engine" and "DEC_DATA" not in os.environ:
-        pytest.skip("engine needs mnist under DEC_DATA")
-    done = ran(script, *TINY[script].split(), "--out", tmp_path / "found.json")
+    done = ran(script, "--quick", "--out", tmp_path / "found.json")
     assert done.returncode == 0, done.stderr
     assert "question" in json.loads((tmp_path / "found.json").read_text()) and "|" in done.stdout
+
+
+@pytest.mark.slow
+def test_accelerator_goes_on_when_a_script_fails(tmp_path):
+    done = ran("accelerator", "--quick", "--clustpy-python", "nowhere", "--out", tmp_path)
+    assert done.returncode == 1, done.stderr
+    found = json.loads((tmp_path / "accelerator.json").read_text())
+    *measured, clustpy = found["result"]
+    assert len(measured) == 5 and not any("failed:" in line["measured"] for line in measured)
+    assert clustpy["measured"] == found["scripts"]["ten_seeds"] == "failed: exit status 1"
+    assert all(line["met?"] == "–" for line in found["result"]) and clustpy["goal"] in done.stdout
+
+
+def test_quality_quick(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("a,b\n" + "1,2\n3,4\n" * 20)
+    done = ran("quality", "--quick", "--imbalanced", "--data", "digits", table, "--methods", "dec",
+               "--out", tmp_path / "found.json")
+    assert done.returncode == 0, done.stderr
+    row, refused = json.loads((tmp_path / "found.json").read_text())["result"]
+    assert row["n"] == 300 and row["acc"]["seeds"] == 2 and row["published"] is None
+    assert "--imbalanced is for arrays" in refused["refused"] and "refused" in done.stdout
 
 
 @pytest.mark.slow
