@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), "load" if name == "load_data" else name)
     if name.isupper():  # one class a method: DEC, IDEC, ...
-        named = importlib.import_module("dec.estimator").NAMED
+        named = importlib.import_module("dec.named").NAMED
         if name in named:
             return named[name]
     raise AttributeError(f"module 'dec' has no attribute {name!r}")

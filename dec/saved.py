@@ -87,7 +87,7 @@ def _save(estimator: DeepClustering, path: Path) -> None:
 
 def method_name(estimator: DeepClustering) -> str:
     """The registered name of an estimator's method."""
-    from dec.estimator import class_name
+    from dec.named import class_name
 
     named = {class_name(name): name for name in methods.METHODS}
     return next((named[c.__name__] for c in type(estimator).__mro__ if c.__name__ in named), None) or estimator.method
@@ -105,6 +105,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
       ValueError: when it is damaged, of a newer format, or needs `method`.
     """
     from dec import estimator as faces
+    from dec.named import NAMED
 
     folder = model_folder(path)
     if folder is None:
@@ -128,8 +129,8 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
     own = about["method_options"]
     own_scale = {name: getattr(model, name) for name in faces.OWN}
     params = about["params"] | {"random_state": about["random_state"]} | parts | own_scale
-    if about["class"] in faces.NAMED and method is None:
-        loaded = faces.NAMED[about["class"]](**params, **own)
+    if about["class"] in NAMED and method is None:
+        loaded = NAMED[about["class"]](**params, **own)
     else:
         loaded = faces.DeepClustering(method=method or about["method"], method_options=own or None, **params)
 
