@@ -54,7 +54,7 @@ reviews: $(BIN)/dec ## cluster film reviews by their codes, manifold and counts 
 test: $(BIN)/dec ## run the tests
 	$(BIN)/python -m pytest
 
-bench: $(BIN)/dec ## time pretraining and DEC epochs in a minute (needs DEC_DATA with MNIST)
+bench: $(BIN)/dec ## time pretraining and DEC epochs in a minute, on random rows
 	$(BIN)/python benchmarks/versus_clustpy.py --quick
 
 lint: $(BIN)/dec ## check the style

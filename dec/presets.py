@@ -135,7 +135,7 @@ PRESETS = {
         command="dec compare --preset clustpy --methods ae+kmeans dec idec --dec.target batch --idec.target batch "
                 "--idec.gamma 0.00625",
         published="none; measured with ClustPy: see benchmarks/README.md",
-        measured="see benchmarks/README.md",
+        measured="three seeds, ACC: ae+kmeans 76.4 ± 2.5, dec 76.6 ± 6.1, idec 79.2 ± 0.3",
         run={
             "data": "pendigits", "n_clusters": 10,
             "model": {

@@ -100,9 +100,9 @@ def test_nested_parameters():
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_has_a_class(name):
-    from dec import estimator
+    from dec import named
 
-    cls = estimator.NAMED[estimator.class_name(name)]
+    cls = named.NAMED[named.class_name(name)]
     model = cls(3)
     assert set(model._options()) <= set(model.get_params())
     assert repr(clone(model)) == repr(model)
