@@ -202,6 +202,7 @@ def test_a_saved_model_predicts_without_its_run(trained):
     np.testing.assert_array_equal(pd.read_csv("alone.csv")["cluster"], labels)
 
 
+@pytest.mark.slow
 def test_names_in_zeros_join_items_with_their_reviews_beside_gaps(place):
     rng = np.random.default_rng(0)
     codes = [f"{i:04d}" for i in range(20)]

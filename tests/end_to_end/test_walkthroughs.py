@@ -33,6 +33,7 @@ def test_phones(tmp_path, monkeypatch, preset):
     assert "dropped 3 of 720 rows: missing brand (3)" in environment["data"]["source"]
 
 
+@pytest.mark.slow
 def test_imdb(tmp_path, monkeypatch):
     labels, history = train(tmp_path, monkeypatch, "imdb", "ae+kmeans", "--preset", "imdb", "--limit", "400",
                             "--vocabulary", "300", "--hidden", "32", "--pretraining.epochs", "3", "--restarts", "2")

@@ -71,7 +71,8 @@ def test_csr_rows_are_its_dense_rows(make):
 # ---- Streamed rows, by themselves
 
 
-@pytest.mark.parametrize("kind", ["uint8", "float64", "int64", "foreign", "memmap", "images", "csr", "subset"])
+@pytest.mark.parametrize("kind", ["uint8", "float64", "memmap", "images", "csr", "subset", *(
+    pytest.param(kind, marks=pytest.mark.slow) for kind in ("int64", "foreign"))])
 @pytest.mark.usefixtures("small_windows")
 def test_streamed_rows_are_the_resident_ones(kind, tmp_path):
     rng = np.random.default_rng(0)
