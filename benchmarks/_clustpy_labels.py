@@ -6,6 +6,8 @@ It calls the public `clustpy.deep.METHOD(clusters).fit(x)` unchanged, and saves 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import json
 import os
 import time
 
@@ -16,12 +18,16 @@ from _clustpy_side import stub_torchvision
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", required=True, help="a class of clustpy.deep")
-    parser.add_argument("--clusters", required=True, type=int)
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--data", required=True, help="a .npy of float32 rows in [0, 1]")
-    parser.add_argument("--save", required=True, help="a .npz to write: seconds, and labels by the attribute's name")
+    parser.add_argument("--versions", action="store_true", help="print them as JSON, and end")
+    parser.add_argument("--method", help="a class of clustpy.deep")
+    parser.add_argument("--clusters", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--data", help="a .npy of float32 rows in [0, 1]")
+    parser.add_argument("--save", help="a .npz to write: seconds, and labels by the attribute's name")
     args = parser.parse_args()
+    if args.versions:
+        print(json.dumps({name: importlib.metadata.version(name) for name in ("clustpy", "torch", "numpy")}))
+        return
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     stub_torchvision()
     import clustpy.deep

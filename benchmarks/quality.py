@@ -10,7 +10,8 @@ gap: how much better the best seed by labels is. The interval is a bootstrap of 
 
 With --clustpy-python VENV/bin/python, --methods takes ClustPy's own too, at its defaults, each seed in a process of
 its own, on the rows shifted and scaled to [0, 1]: clustpy-dec, clustpy-idec, clustpy-dcn, clustpy-vade. What ClustPy
-gives as VaDE's labels is another mixture, with full covariances, fitted to the final codes: that is clustpy-vade+gmm.
+gives as VaDE's labels is another mixture, with full covariances, fitted to the final codes: that is clustpy-vade+gmm;
+as those of the others it gives k-means of the final codes, and these are what is scored.
 
 A published value stands beside a run of its own kind alone: the column `kind` has what sets a run apart from the fully
 connected network on rows as they are (layers, augmentation, BRB). Augmentation is prior knowledge.
@@ -20,6 +21,7 @@ Data are read as `dec train --data` does ($DEC_DATA). All scores are per cent; p
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -149,7 +151,9 @@ def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any
     if made.dataset.y is None or issparse(made.x):
         raise ValueError("this comparison needs labels and dense rows")
     folder, side = where.parent / f"clustpy-{slug(name)}", Path(__file__).with_name("_clustpy_labels.py")
-    claimed(folder, {"code": config.digest(side.read_text()), "data": made.dataset.digest, "run": [name, made.k]}, args)
+    versions = subprocess.run([args.clustpy_python, side, "--versions"], stdout=subprocess.PIPE, text=True, check=True)
+    claimed(folder, {"code": config.digest(side.read_text(), versions.stdout), "data": made.dataset.digest,
+                     "run": [name, made.k]}, args)
     x = np.reshape(made.x, (len(made.x), -1)).astype(np.float32)
     seeds, seconds = [], 0.0
     for seed in range(run.seeds):
@@ -162,13 +166,15 @@ def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any
                     args.clustpy_python, side, "--method", name, "--clusters", made.k, "--seed", seed, "--data", data,
                     "--save", part])), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
                 if done.returncode:
-                    seeds.append({"seed": seed, "status": "failed", "reason": done.stderr.strip().splitlines()[-1]})
+                    said = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
+                    seeds.append({"seed": seed, "status": "failed", "reason": f"exit {done.returncode}: {said}"})
                     continue
                 shutil.move(part, saved)
         with np.load(saved) as found:
             seeds.append({"seed": seed, "status": "ok", **external(made.dataset.y, found[attribute])})
             seconds += float(found["seconds"])
-    return {"n": len(x), "n_clusters": made.k, "seeds": seeds, "kept_seed": None, "seconds": {"fit": seconds}}
+    return {"n": len(x), "n_clusters": made.k, "seeds": seeds, "kept_seed": None, "seconds": {"fit": seconds},
+            "versions": json.loads(versions.stdout)}
 
 
 def row(method: str, name: str, kind: str, metrics: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +185,8 @@ def row(method: str, name: str, kind: str, metrics: dict[str, Any]) -> dict[str,
         "data": name, "method": method, "kind": kind, "n": metrics["n"], "k": metrics["n_clusters"],
         "failures": [f"seed {s['seed']}: {s['reason']}" for s in metrics["seeds"] if s["status"] != "ok"],
         "seconds": metrics["seconds"], "published": PUBLISHED.get((method, name, kind))}
+    if "versions" in metrics:  # of the other side
+        found["versions"] = metrics["versions"]
     for score in ("acc", "nmi", "ari"):
         values = 100 * np.array(scores(metrics, score))
         if not len(values):

@@ -7,12 +7,13 @@ import inspect
 import json
 import os
 import sys
+import traceback
 import warnings
 from pathlib import Path
 
 from dec import commands, config
 from dec.options import Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
-from dec.start import begin, finish, only, prepare_jax, spare
+from dec.start import begin, finish, forget_own_folder, only, prepare_jax, spare
 
 COMMANDS = {
     "train": "train one method: dec train idec --data mnist --seeds 10",
@@ -50,28 +51,29 @@ def main(argv: list[str] | None = None) -> int:
             raise ValueError(config.unknown("command", argv[0], list(COMMANDS)))
         return HANDLERS[argv[0]](argv[1:])
     except (ValueError, TypeError, OSError) as error:
-        if debug:
-            raise
-        print(f"dec: {error}", file=sys.stderr)
-        return ended(2)
+        return ended(2, f"dec: {error}", debug)
     except Exception as error:
-        if debug:
-            raise
-        print(f"dec: unexpected {type(error).__name__}: {error} (--debug shows where)", file=sys.stderr)
-        return ended(1)
+        return ended(1, f"dec: unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
     except KeyboardInterrupt:
-        print("dec: stopped at once; go on with --resume from the last checkpoint", file=sys.stderr)
-        return ended(130)
+        return ended(130, "dec: stopped at once; go on with --resume from the last checkpoint")
 
 
-def ended(status: int) -> int:
-    """The exit status after an error. One of several processes ends here: it must not wait for the others at the exit,
-    as JAX does for minutes, since they wait for it.
+def ended(status: int, message: str, debug: bool = False) -> int:
+    """Say what the exception being handled means; returns the exit status, or with `debug` raises it again.
+
+    One of several processes ends here: at its exit JAX would wait minutes for the others, which wait for it.
     """
     jax = sys.modules.get("jax")
-    if jax and jax.distributed.is_initialized() and jax.process_count() > 1:
+    several = jax and jax.distributed.is_initialized() and jax.process_count() > 1
+    if debug and not several:
+        raise
+    if debug:
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    if several:
         print(f"dec: process {jax.process_index()} of {jax.process_count()} ends, since it failed or lost another; "
               "go on by dec train --resume and the run's folder", file=sys.stderr, flush=True)
+        forget_own_folder()
         os._exit(status)
     return status
 

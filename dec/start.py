@@ -14,6 +14,8 @@ from typing import Any
 
 from dec import config
 
+OWN_FOLDERS: list[Path] = []  # of a process that is not the first one
+
 
 def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> Path:
     """The new folder of runs that can be done."""
@@ -42,6 +44,13 @@ def only(args: argparse.Namespace, argv: list[str]) -> Path:
     return own_folder(args, args.resume)
 
 
+@atexit.register
+def forget_own_folder() -> None:
+    """Remove the folders that nobody will see."""
+    for place in OWN_FOLDERS:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def own_folder(args: argparse.Namespace, folder: Path, new: bool = False) -> Path:
     """The folder of a run; of a process that is not the first one, a copy that nobody will see."""
     import jax
@@ -51,7 +60,7 @@ def own_folder(args: argparse.Namespace, folder: Path, new: bool = False) -> Pat
 
     if jax.process_index():
         args.quiet, place = True, Path(tempfile.mkdtemp(prefix="dec-process-"))
-        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        OWN_FOLDERS.append(place)
         if not new:
             shutil.copytree(folder, place, dirs_exist_ok=True)
         folder = place

@@ -210,7 +210,8 @@ def fit(
                 states, start = _start(phase, data, seed_keys(session.seeds, "start"), nets, how=how), 0
             states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)
             labels = np.asarray(_labels(phase, data, states, how))
-    runs, chosen = summarize(states, labels, method, k, session)
+    seen = n if method.loss else min(phase.view_rows(x.shape[1]), method.most or n)
+    runs, chosen = summarize(states, labels, seen, k, session)
     return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen, session.history,
                session.seconds)
 
@@ -270,9 +271,9 @@ def check_start(method: Method, n: int, k: int | Literal["auto"], module: Autoen
 
 
 def summarize(
-    states: State, labels: np.ndarray, method: Method, k: int, session: Session
+    states: State, labels: np.ndarray, looked_at: int, k: int, session: Session
 ) -> tuple[list[dict[str, Any]], int]:
-    """One row a seed with what became of it, and the position of the seed to keep.
+    """One row a seed with what became of it and how many rows were looked at, and the position of the seed to keep.
 
     Kept is the partition with the highest mean ARI with those of the other seeds that did not fail: what many starts
     agree on. A method's own loss cannot rank its runs, since collapsing lowers it.
@@ -299,7 +300,7 @@ def summarize(
             "smallest": int(sizes.min()),
             "largest": int(sizes.max()),
             "noise": int((labels[s] < 0).sum()),
-            "looked_at": min(n, method.most or n),
+            "looked_at": looked_at,
             "agreement": None,
         })
         if runs[-1]["noise"]:

@@ -83,14 +83,17 @@ class Refine:
             labels = self.labels(data, state)
         return state._replace(memory=labels)
 
+    def view_rows(self, width: int) -> int:
+        """How many of the rows, which have `width` values, the clusters are started from."""
+        return min(self.rows, START_ROWS, START_VALUES // width if self.method.on == "input" else START_ROWS)
+
     def _view(self, data: Data, key: Key[Array, ""]) -> View:
         """All rows, or a uniform sample of many."""
-        width = math.prod(data.x.shape[1:]) if self.method.on == "input" else 1
-        most, sample = min(START_ROWS, START_VALUES // width), None
+        most, sample = self.view_rows(math.prod(data.x.shape[1:])), None
         if self.rows > most:
             sample = jnp.sort(permute(jax.random.fold_in(key, self.rows), jnp.arange(most), self.rows))
         return View(lambda net: sweep(lambda x, weight: (self._codes(net, x), ()), data, sample)[0],
-                    jnp.ones(min(self.rows, most)))
+                    jnp.ones(most))
 
     def period(
         self, data: Data, extra: None, key: Key[Array, ""], state: State, index: Int[Array, ""]

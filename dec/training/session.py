@@ -75,7 +75,8 @@ class Session:
         self.log = log
         self.history: list[dict[str, Any]] = []
         self.seconds = {"compile": 0.0, "pretrain": 0.0, "cluster": 0.0}
-        self.interrupted = False
+        self.interrupted = False  # the same in all processes
+        self._asked = False  # of this one
         self.choice: dict[str, Any] | None = None  # of k, where it was left to the data
         self.reused = 0  # seeds whose pretrained network came from a cache
         self.phase, self.step, self.terms, self.running = "", 0, {}, list(seeds)
@@ -105,14 +106,15 @@ class Session:
             return
 
         def ask(signum, frame):
-            if self.interrupted:
+            if self._asked:
                 raise KeyboardInterrupt
-            self.interrupted = True
+            self._asked = True
             print("\nStopping after this chunk; press Ctrl-C again to stop at once.", file=sys.stderr)
 
         before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
+            self.interrupted = anywhere(self._asked or self.interrupted)
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
@@ -139,7 +141,7 @@ class Session:
                 self.codes = lambda: np.asarray(encode(data, gathered(visit.state.net)))
                 self.callback(self)
             due = visit.finished or time.perf_counter() - self._saved >= checkpoint_seconds()
-            due, self.interrupted = bool(agreed(due)), anywhere(self.interrupted)
+            due, self.interrupted = bool(agreed(due)), anywhere(self._asked or self.interrupted)
             if self.checkpoints and (due or self.interrupted):
                 self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}
@@ -147,6 +149,7 @@ class Session:
                 self._saved = time.perf_counter()
             return self.interrupted
 
+        self.interrupted = anywhere(self._asked or self.interrupted)
         return state if self.interrupted else gathered(run(phase, data, extra, keys, state, visit, start))
 
     def write_log(self) -> None:

@@ -158,12 +158,10 @@ def test_the_kept_seed_is_no_failed_one():
     session = fit.Session([10, 11, 12, 13, 14, 15])
     labels = np.array([[0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1]])
     status = [0, engine.NOT_FINITE, 0, 0, engine.CONVERGED, 0]
-    runs, chosen = fit.summarize(state(status, [0.0, 0.0, np.inf, 0, 0, 0]), labels,
-                                 make("dbscan")._replace(most=3), 3, session)
+    runs, chosen = fit.summarize(state(status, [0.0, 0.0, np.inf, 0, 0, 0]), labels, 4, 3, session)
     assert [row["status"] for row in runs] == ["ok", "failed", "failed", "failed", "ok", "ok"]
     assert chosen in (4, 5)
     assert [row["agreement"] is None for row in runs] == [False, True, True, True, False, False]
-    assert runs[0]["looked_at"] == 3  # of the 4 rows
     assert runs[0]["reason"] == "9 steps; only 2 of 3 clusters are occupied"
     assert runs[2]["reason"].startswith("the loss or the weights became NaN or infinite by step 9")
     assert runs[3]["reason"] == "collapsed: there is only one cluster"

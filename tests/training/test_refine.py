@@ -119,3 +119,13 @@ def test_methods_without_a_loss_take_no_steps(name, data):
     centers = data[:4]
     states = State((), Head(centers[None]), (), (), jnp.array([RUNNING]), jnp.array([0]))
     assert engine.run(phase, data, None, KEYS, states, pytest.fail) is states
+
+
+def test_rows_that_clusters_are_started_from():
+    """All, up to a quarter of a million, and of the input up to so many values."""
+    def rows(method, n, width):
+        return Refine(make(method), 4, n, 64, Refinement()).view_rows(width)
+
+    assert rows("kmeans", 300, 8) == 300 and rows("kmeans", 2**20, 8) == 2**18
+    assert rows("kmeans", 100_000, 5000) == refine.START_VALUES // 5000 == 53_687
+    assert rows("ae+kmeans", 100_000, 5000) == 100_000
