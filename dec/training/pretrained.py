@@ -182,7 +182,7 @@ def saved_params(arrays: dict[str, np.ndarray]) -> PyTree:
 
 
 def warm_start(path: str, module: Autoencoder) -> Net:
-    """The network of a saved model or run folder.
+    """The network of a saved model or run folder; a posterior's layers stay behind where this network has none.
 
     Raises:
       ValueError: when there is none, or its layers have other widths.
@@ -190,13 +190,14 @@ def warm_start(path: str, module: Autoencoder) -> Net:
     folder = model_folder(path)
     if folder is None:
         raise ValueError(f"warm_start={path!r} is neither a saved model nor a run folder with one")
-    params = saved_params(read_arrays(folder / ARRAYS)[0])
+    saved = traverse_util.flatten_dict(saved_params(read_arrays(folder / ARRAYS)[0]), sep="/")
     wanted = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))
     shapes = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(wanted, sep="/").items()}
-    found = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
+    saved = {name: leaf for name, leaf in saved.items() if name in shapes or "posterior" not in name}
+    found = {name: leaf.shape for name, leaf in saved.items()}
     if shapes != found:
         raise ValueError(f"warm_start={path!r} has layers {found}; this network and data need {shapes}")
-    return Net(params, module)
+    return Net(traverse_util.unflatten_dict(saved, sep="/"), module)
 
 
 def _read_cached(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

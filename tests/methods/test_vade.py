@@ -144,3 +144,11 @@ def test_a_variational_autoencoder_learns_and_its_codes_are_means(blobs, tiny):
     assert np.abs(log_variance).max() > 0.1  # its own layer was trained
     standard = 0.5 * (mean**2 + jnp.exp(log_variance) - log_variance - 1).sum(1).mean()
     assert 1 < standard < 30  # neither ignored nor collapsed
+
+
+def test_other_clusters_on_the_codes_of_vade(blobs, tiny, tmp_path):
+    model = dec.VADE(4, **tiny).fit(blobs[0])
+    model.save(tmp_path / "vade")
+    kept = dec.Pretraining(epochs=0, warm_start=str(tmp_path / "vade"))
+    after = dec.DeepClustering(4, method="ae+gmm", **tiny | {"pretraining": kept}).fit(blobs[0])
+    np.testing.assert_allclose(after.codes_, model.codes_, rtol=1e-5, atol=1e-5)
