@@ -15,8 +15,7 @@ N, K = 30, 3
 NETWORKS = {  # and the width of a row
     "dense": (Network(hidden=(8,)), 24),
     "variational": (Network(hidden=(8,), variational=True), 24),
-    "variational, images": (Network(layers="conv", shape=(8, 8, 1), hidden=(3, 4), output="sigmoid",
-                                    variational=True), 64),
+    "variational, images": (Network(layers="conv", shape=(8, 8, 1), hidden=(3, 4), variational=True), 64),
     "variational, masked": (Network(layers="gru", shape=(11, 2), hidden=(6,), blocks=("sequence:11x2",),
                                     variational=True), 33),
     "sigmoid": (Network(hidden=(8,), output="sigmoid"), 24),
