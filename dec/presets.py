@@ -130,12 +130,12 @@ PRESETS = {
         notes="Batches are drawn in a new order every epoch; DEC-keras refines over the rows in their fixed order.",
     ),
     "clustpy": Preset(
-        about="DEC, IDEC on pendigits as ClustPy 0.0.3 runs them by default: a PyTorch network, Adam, 100 + 150 epochs",
+        about="DEC, IDEC, DCN on pendigits as ClustPy 0.0.3 runs them by default: its network, Adam, 100 + 150 epochs",
         source="ClustPy 0.0.3, clustpy.deep",
-        command="dec compare --preset clustpy --methods ae+kmeans dec idec --dec.target batch --idec.target batch "
-                "--idec.gamma 0.00625",
+        command="dec compare --preset clustpy --methods ae+kmeans dec idec dcn --dec.target batch --idec.target batch "
+                "--idec.gamma 0.00625 --dcn.lam 0.00625",
         published="none; measured with ClustPy: see benchmarks/README.md",
-        measured="three seeds, ACC: ae+kmeans 76.4 ± 2.5, dec 76.6 ± 6.1, idec 79.2 ± 0.3",
+        measured="three seeds, ACC: ae+kmeans 76.4 ± 2.5, dec 76.6 ± 6.1, idec 79.2 ± 0.3, dcn 77.7 ± 2.0",
         run={
             "data": "pendigits", "n_clusters": 10,
             "model": {
@@ -145,8 +145,9 @@ PRESETS = {
                 "refinement": {"steps": 6450, "tolerance": 0.0, "optimizer": {"name": "adam", "learning_rate": 0.0001}},
             },
         },
-        notes="150 epochs of other data are other --steps: 1200 of digits, 5550 of usps. ClustPy weighs IDEC's "
-              "clustering by 0.1 beside a reconstruction summed over features: gamma is 0.1 / their number.",
+        notes="150 epochs of other data are other --steps: 1200 of digits, 5550 of usps. ClustPy weighs the "
+              "clustering of IDEC and DCN by 0.1 beside a reconstruction summed over features: gamma and lam are "
+              "0.1 / their number.",
     ),
     "mnist-notebook": Preset(
         about="k-means on the codes of a denoising autoencoder of MNIST, before and after fine-tuning without dropout",
