@@ -6,14 +6,13 @@ It calls the public `clustpy.deep.METHOD(clusters).fit(x)` unchanged, and saves 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
 import time
 
 import numpy as np
 import torch
-from _clustpy_side import stub_torchvision
+from _clustpy_side import stub_torchvision, versions
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
     parser.add_argument("--save", help="a .npz to write: seconds, and labels by the attribute's name")
     args = parser.parse_args()
     if args.versions:
-        print(json.dumps({name: importlib.metadata.version(name) for name in ("clustpy", "torch", "numpy")}))
+        print(json.dumps(versions()))
         return
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     stub_torchvision()

@@ -62,6 +62,10 @@ def stub_torchvision() -> None:
         sys.modules[name].__spec__ = importlib.machinery.ModuleSpec(name, None, is_package=True)
 
 
+def versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("torch", "clustpy", "numpy")}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="a .npy of float32 rows")
@@ -93,7 +97,7 @@ def main() -> None:
     result = {"fit_s": seconds, "compile_s": 0.0, "threads": torch.get_num_threads(),
               "dtype": str(torch.get_default_dtype()),
               "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-              "versions": {name: importlib.metadata.version(name) for name in ("torch", "clustpy", "numpy")}}
+              "versions": versions()}
     for phase, name in phases.items():
         result[f"{phase}_s"] = Epochs.seconds[name]
         result[f"{phase}_cpu_s"] = Epochs.cpu[name]

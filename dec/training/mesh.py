@@ -89,7 +89,7 @@ def gathered(tree: PyTree) -> PyTree:
 
 
 def agreed(value: int) -> int:
-    """What process 0 says, in all processes: what hangs on clocks and signals must not differ between them."""
+    """What process 0 says, in all processes: what hangs on clocks must not differ between them."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))

@@ -114,10 +114,15 @@ class Session:
         before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
-            self.interrupted = anywhere(self._asked or self.interrupted)
+            self._stop()
         finally:
             for signum, handler in before.items():
                 signal.signal(signum, handler)
+
+    def _stop(self) -> bool:
+        """Whether any process was asked to stop; all come here together."""
+        self.interrupted = anywhere(self._asked or self.interrupted)
+        return self.interrupted
 
     def run(self, phase: Phase, data, extra, keys, state, start: int, seeds: list[int], encode) -> Any:
         """`engine.run` with everything of this class between its chunks.
@@ -141,16 +146,15 @@ class Session:
                 self.codes = lambda: np.asarray(encode(data, gathered(visit.state.net)))
                 self.callback(self)
             due = visit.finished or time.perf_counter() - self._saved >= checkpoint_seconds()
-            due, self.interrupted = bool(agreed(due)), anywhere(self._asked or self.interrupted)
-            if self.checkpoints and (due or self.interrupted):
+            due, stop = agreed(due), self._stop()
+            if self.checkpoints and (due or stop):
                 self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}
                 self.checkpoints.save(phase.name, visit.next, gathered(visit.state), about)
                 self._saved = time.perf_counter()
-            return self.interrupted
+            return stop
 
-        self.interrupted = anywhere(self._asked or self.interrupted)
-        return state if self.interrupted else gathered(run(phase, data, extra, keys, state, visit, start))
+        return state if self._stop() else gathered(run(phase, data, extra, keys, state, visit, start))
 
     def write_log(self) -> None:
         """Write the whole history anew: what a resumed run or a cache brought along belongs in it too."""
