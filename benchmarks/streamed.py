@@ -90,7 +90,7 @@ def programs(data, steps: int, sweep_rows: int, batch: int) -> tuple[dict, dict]
     method, tx = make("dec", {"target": "batch"}), optax.sgd(0.01, 0.9)
     net = Net.fresh(jax.random.key(0), build(config.Network(code_size=CLUSTERS), WIDTH))
     first = max(0, data.window // batch - steps // 2)  # at the border of two windows, where the file has two
-    first = first if data.window < data.x.shape[0] else 0
+    first, key = first if data.window < data.x.shape[0] else 0, jax.random.key(1)
 
     def train(data, net):
         def loss(net, centers, x, weight):
@@ -99,13 +99,13 @@ def programs(data, steps: int, sweep_rows: int, batch: int) -> tuple[dict, dict]
 
         def step(i, carry):
             (net, centers), state = carry
-            x, _, valid = data.batch(jax.random.key(1), i, batch)
+            x, _, valid = data.batch(order, i)
             value, gradient = jax.value_and_grad(loss, (0, 1))(net, centers, x, valid.astype(jnp.float32))
             updates, state = tx.update(gradient, state)
             return (optax.apply_updates((net, centers), updates), state), {"loss": value}
 
-        start = net, net.encode(data[jnp.arange(CLUSTERS)])
-        return engine.steps(step, (start, tx.init(start)), jnp.int32(first), jnp.int32(first + steps))
+        start, order = (net, net.encode(data[jnp.arange(CLUSTERS)])), data.order(key, jnp.int32(first), steps, batch)
+        return engine.steps(step, (start, tx.init(start)), jnp.int32(first), steps)
 
     def sweep(data, net):
         return engine.sweep(lambda x, weight: (net.encode(x), ()), data, jnp.arange(sweep_rows))[0]

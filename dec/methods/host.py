@@ -16,6 +16,7 @@ from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import chunks
 
 MOST = 20_000  # rows that an algorithm which compares all with all looks at; a uniform sample of more
+PROCESSES = 10_000  # rows from which on a start in a process of its own is worth what that costs, some seconds
 TABLE = 1 << 24  # entries of a table of distances
 FAR = float(np.finfo(np.float32).max)
 
@@ -45,11 +46,22 @@ def on_host(
 ) -> PyTree:
     """find(codes, seed) on the host, of the rows whose weight is not 0.
 
+    Seeds that a device runs side by side have a process each, as far as there are cores, where the rows are many.
+
     Args:
       find: gives arrays of these shapes, or with a row for each of the rows it got; the others then have zeros.
       shapes: of the result, `jax.ShapeDtypeStruct`s.
     """
-    def run(codes, weight, seed):
+    def run(codes, weight, seeds):
+        import joblib  # scikit-learn's
+
+        if not np.ndim(seeds):
+            return one(np.asarray(codes), np.asarray(weight), int(seeds))
+        several = min(len(seeds), joblib.cpu_count()) if codes.shape[1] >= PROCESSES else 1
+        found = joblib.Parallel(several)(joblib.delayed(one)(*map(np.asarray, row)) for row in zip(codes, weight, seeds))
+        return jax.tree.map(lambda *each: np.stack(each), *found)
+
+    def one(codes, weight, seed):
         from threadpoolctl import threadpool_limits
 
         used = np.asarray(weight) > 0
@@ -60,9 +72,9 @@ def on_host(
             return whole
 
         with threadpool_limits(1, "blas"):  # on small matrices its threads wait for each other most of the time
-            return jax.tree.map(spread, find(np.asarray(codes)[used], int(seed)), shapes)
+            return jax.tree.map(spread, find(codes[used], int(seed)), shapes)
 
-    return jax.pure_callback(run, shapes, codes, weight, jax.random.bits(key), vmap_method="sequential")
+    return jax.pure_callback(run, shapes, codes, weight, jax.random.bits(key), vmap_method="broadcast_all")
 
 
 def sample(

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
-# A chunk of rows makes a table [restarts, k, chunk] of at most so many entries: 4 MiB, near enough to a CPU's cache.
-TABLE = 1 << 20
+# A chunk of rows makes a table [restarts, k, chunk] of at most so many entries: 4 MiB, near enough to a CPU's cache;
+# elsewhere a chunk costs the launch of its programs, however small it is.
+TABLE, LARGE = 1 << 20, 1 << 24
 
 dot = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
@@ -64,7 +65,7 @@ def kmeans(
     columns. An empty cluster's centre moves to the row farthest from its own centre, one cluster an iteration, unless
     that row is nearer than the tolerance. With fewer than k distinct rows some clusters stay empty.
 
-    Memory beyond the data is n·restarts floats while seeding and `TABLE` floats after, for any k.
+    Memory beyond the data is n·restarts floats while seeding and `table()` floats after, for any k.
 
     Args:
       key: a threefry key; the result is a pure function of it and of the data.
@@ -80,7 +81,7 @@ def kmeans(
     x = jnp.where(weight[:, None] > 0, x, 0).astype(jnp.float32)
     total = jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
     mean = dot(weight, x) / total
-    rows = chunks(x - mean, weight, max(TABLE // (restarts * k), 1))
+    rows = chunks(x - mean, weight, max(table() // (restarts * k), 1))
     threshold = tolerance * jnp.sum(rows.weight[..., None] * rows.x**2) / (total * d)
 
     def run(key: Key[Array, ""]) -> tuple[Float[Array, "k d"], Float[Array, ""]]:
@@ -96,6 +97,11 @@ def kmeans(
 
     labels, inertia = lax.map(final, rows)
     return KMeans(centers + mean, labels.reshape(-1)[:n], inertia.sum())
+
+
+def table() -> int:
+    """Entries of a table of distances on this device."""
+    return TABLE if jax.default_backend() == "cpu" else LARGE
 
 
 def chunks(x: Float[Array, "n d"], weight: Float[Array, " n"], size: int) -> Rows:

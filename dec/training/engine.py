@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows
 from dec.training import mesh
-from dec.training.batches import batch_rows, next_window
+from dec.training.batches import Order, next_window, order
 from dec.training.rows import Sparse, Streamed, put, window_rows
 
 RUNNING, CONVERGED, NOT_FINITE, NO_PROGRESS = range(4)  # State.status
@@ -52,14 +52,18 @@ class Data:
             rows = jnp.arange(*rows.indices(self.n))
         return self.scaling.apply(mesh.shared(self.x[rows]))
 
+    def order(self, key: Key[Array, ""], first: Int[Array, ""], steps: int, size: int) -> Order:
+        """The batches of a seed in so many steps from `first` on."""
+        return order(key, first, steps, self.n, size, self.window)
+
     def batch(
-        self, key: Key[Array, ""], step: Int[Array, ""], size: int
+        self, order: Order, step: Int[Array, ""]
     ) -> tuple[Float[Array, "b d"], Int[Array, " b"], Bool[Array, " b"]]:
-        """Batch `step` of a seed: the rows, scaled; their numbers; which of them count."""
-        order = self.n, size, self.window
-        at, valid = batch_rows(key, step, *order)
+        """Batch `step` of those in `order`: the rows, scaled; their numbers; which of them count."""
+        at, valid = (part[step - order.first] for part in (order.rows, order.valid))
         if isinstance(self.x, Streamed):
-            return self.scaling.apply(self.x.take(at, next_window(step, *order))), at, valid
+            ahead = next_window(step, self.n, len(at), self.window)
+            return self.scaling.apply(self.x.take(at, ahead)), at, valid
         return self[at], at, valid
 
 
@@ -214,24 +218,26 @@ def steps(
     step: Callable[[Int[Array, ""], Any], tuple[Any, dict[str, Array]]],
     carry: Any,
     first: Int[Array, ""],
-    last: Int[Array, ""],
+    count: Int[Array, ""] | int,
     skip: Bool[Array, ""] | bool = False,
 ) -> tuple[Any, dict[str, Array]]:
-    """Run `step` for first .. last-1 and average its terms.
+    """Run `step` for first .. first+count-1 and average its terms.
 
-    Seeds share first and last. A seed that skips keeps its carry and has NaN terms: side by side with others (vmap) it
+    A count that is known while tracing spares a GPU from asking the host after each step.
+
+    Seeds share first and count. A seed that skips keeps its carry and has NaN terms: side by side with others (vmap) it
     is left out once a period, where bounds of its own would cost a select of all its state every step.
     """
     zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(step, first, carry)[1])
 
-    def body(index, loop):
+    def body(i, loop):
         carry, sums = loop
-        carry, terms = step(index, carry)
+        carry, terms = step(first + i, carry)
         return carry, jax.tree.map(jnp.add, sums, terms)
 
     def go(carry):
-        carry, sums = lax.fori_loop(first, last, body, (carry, zeros))
-        return carry, jax.tree.map(lambda total: total / (last - first), sums)
+        carry, sums = lax.fori_loop(0, count, body, (carry, zeros))
+        return carry, jax.tree.map(lambda total: total / count, sums)
 
     def stay(carry):
         return carry, jax.tree.map(lambda zero: zero + jnp.nan, zeros)

@@ -113,7 +113,7 @@ class Refine:
             return sum(terms.values()), terms
 
         def draw(i) -> tuple[Batch, Clock]:
-            x, at, valid = data.batch(key, i, self.batch_size)
+            x, at, valid = data.batch(order, i)
             weight, own = valid.astype(jnp.float32), jax.random.fold_in(key, ~i.astype(jnp.uint32))  # no epoch's key
             batch = Batch(
                 x=self.augment(x, jax.random.fold_in(own, 1)) if self.augment else x,
@@ -126,7 +126,9 @@ class Refine:
             return batch, self._clock(i)
 
         first = index * every
-        last = jnp.minimum(first + every, self.config.steps)
+        whole = self.config.steps % every == 0
+        count = every if whole else jnp.minimum(every, self.config.steps - first)
+        order = data.order(key, first, every, self.batch_size)
         trained = Trained(state.net, state.head.params)
         moves = self._free(touched(objective, trained, state.head.state, *jax.eval_shape(draw, first)))
 
@@ -140,7 +142,7 @@ class Refine:
                 of_head = self.method.update(Head(trained.params, of_head), codes, batch)
             return (trained, of_head, optimizer), {"loss": loss, **terms}
 
-        carry, record = steps(step, (trained, state.head.state, state.optimizer), first, last, converged)
+        carry, record = steps(step, (trained, state.head.state, state.optimizer), first, count, converged)
         trained, of_head, optimizer = carry
         status = jnp.where(converged, CONVERGED, jnp.where(jnp.isfinite(record["loss"]), RUNNING, NOT_FINITE))
         sizes = jnp.bincount(jnp.where(labels < 0, self.k, labels), length=self.k)  # noise is left out
@@ -153,7 +155,7 @@ class Refine:
             "learning_rate": rate(first),
         }
         head = Head(trained.params, of_head)
-        taken = jnp.where(converged, first, last)
+        taken = jnp.where(converged, first, first + count)
         return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), taken), record
 
     def _between(self, data: Data, key: Key[Array, ""], state: State, index: Int[Array, ""]) -> State:

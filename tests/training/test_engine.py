@@ -182,8 +182,9 @@ def test_steps_by_hand():
     def step(i, carry):
         return carry + i, {"loss": i.astype(jnp.float32)}
 
-    run = jax.jit(lambda first, last: steps(step, jnp.int32(10), first, last))
-    carry, terms = run(2, 5)
+    run = jax.jit(lambda first, count: steps(step, jnp.int32(10), first, count))
+    assert jax.tree.map(float, steps(step, jnp.int32(10), jnp.int32(2), 3)) == (19, {"loss": 3})
+    carry, terms = run(2, 3)
     assert (carry, terms["loss"]) == (19, 3)
-    carry, terms = run(2, 2)
+    carry, terms = run(2, 0)
     assert carry == 10 and jnp.isnan(terms["loss"])
