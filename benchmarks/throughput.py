@@ -6,8 +6,8 @@ engine on random uint8 rows, 784-500-500-2000-10 and back, Adam. Two floors, mea
 * traffic: what a step must move for each seed, its float32 weights (read forward and backward, read and written by the
   update), gradients (written, read) and both moments of Adam (read, written), 10 times the weights' bytes, over the
   bandwidth of a copy. Caches can beat it; on a CPU the other floor is the higher one.
-* matmul: the step's matrix products at their own shapes, alone, in a loop on the device; its part of a step is the
-  model FLOPs utilisation (MFU). Side by side (on accelerators) the products of all seeds are one batched product.
+* matmul: the step's matrix products at their own shapes, alone, several of each in one call; their part of a step is
+  the model FLOPs utilisation (MFU). Side by side (on accelerators) the products of all seeds are one batched product.
 
 Goals on an accelerator: at least .5 of the traffic floor with ten seeds; MFU at least .5 at batch 4096 in bfloat16.
 """
@@ -24,40 +24,38 @@ from versus_clustpy import LAYERS, gflop, products
 
 from dec.report.table import markdown
 
-LOOPS = 20  # of each product on an accelerator, where a call costs more than a product
+LOOPS = 20  # copies, or products of a kind, in one call on an accelerator, where a call costs more than one of them
 
 
-def bandwidth(mebibytes: int) -> float:
+def bandwidth(mebibytes: int, loops: int) -> float:
     """Bytes a second of a copy, read and written; the best of 10."""
     import jax
     import jax.numpy as jnp
 
-    x, copy = jnp.zeros(mebibytes * 2**18, jnp.float32), jax.jit(lambda x: x + 1, donate_argnums=0)
+    x = jnp.zeros(mebibytes * 2**18, jnp.float32)
+    copy = jax.jit(lambda x: jax.lax.fori_loop(0, loops, lambda _, x: x + 1, x), donate_argnums=0)
     found = []
     for _ in range(11):  # in place: new memory would have to be cleared first; the first one compiles
         seconds, x = common.timed(copy, x)
-        found.append(2 * x.nbytes / seconds)
+        found.append(loops * 2 * x.nbytes / seconds)
     return max(found)
 
 
 @functools.cache
 def matmul_seconds(batch: int, seeds: int, dtype: str, loops: int) -> float:
-    """Of a step's products of so many seeds, side by side; the best of 20 loops."""
+    """Of a step's products of so many seeds, side by side; the best of 20 calls with so many of each."""
     import jax
-    import jax.numpy as jnp
 
     times: dict[tuple[int, int], float] = {}
     for i, o in {(i, o) for i, o, _ in products("pretrain")}:
-        def one(_, carry, i=i, o=o):
-            a, _, w = carry
-            h = a @ w
-            return h @ w.mT, a.mT @ h, w
-
         each = (seeds,) if seeds > 1 else ()
-        a, w = jnp.ones((*each, batch, i), dtype), jnp.full((*each, i, o), (i * o) ** -0.5, dtype)  # a stays near 1
-        loop = jax.jit(lambda a, w, one=one: jax.lax.fori_loop(0, loops, one, (a, w, w)))
-        common.timed(loop, a, w)
-        times[i, o] = min(common.timed(loop, a, w)[0] for _ in range(20)) / loops
+        keys = jax.random.split(jax.random.key(0), 2 * loops + 1)
+        w, *rows = (jax.random.normal(key, (*each, *shape), dtype)
+                    for key, shape in zip(keys, [(i, o)] + loops * [(batch, i)] + loops * [(batch, o)]))
+        pairs = list(zip(rows[:loops], rows[loops:]))  # others each time, or a product would be computed once for all
+        call = jax.jit(lambda w, pairs: [(x @ w, g @ w.mT, x.mT @ g) for x, g in pairs])
+        common.timed(call, w, pairs)
+        times[i, o] = min(common.timed(call, w, pairs)[0] for _ in range(20)) / loops
     return sum(times[i, o] * (2 + back) / 3 for i, o, back in products("pretrain"))  # the first layer: no a' needed
 
 
@@ -99,7 +97,7 @@ def main() -> None:
 
     side_by_side, steps = execution() == "vmap", -(-args.rows // args.batch)
     weights = sum(i * o + o for i, o, _ in products("pretrain"))
-    moved, rate = 10 * 4 * weights, bandwidth(4096 if side_by_side else 512)
+    moved, rate = 10 * 4 * weights, bandwidth(512, LOOPS if side_by_side else 1)
     result: dict[str, Any] = {"copy_gb_per_s": rate / 1e9, "weights": weights, "mb_a_seed_step": moved / 1e6,
                               "seeds_are": "side by side" if side_by_side else "one after the other", "seeds": {}}
     dtype = "bfloat16" if args.bfloat16 else "float32"

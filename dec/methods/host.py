@@ -58,7 +58,8 @@ def on_host(
         if not np.ndim(seeds):
             return one(np.asarray(codes), np.asarray(weight), int(seeds))
         several = min(len(seeds), joblib.cpu_count()) if codes.shape[1] >= PROCESSES else 1
-        found = joblib.Parallel(several)(joblib.delayed(one)(*map(np.asarray, row)) for row in zip(codes, weight, seeds))
+        each = (joblib.delayed(one)(*map(np.asarray, row)) for row in zip(codes, weight, seeds))
+        found = joblib.Parallel(several)(each)
         return jax.tree.map(lambda *each: np.stack(each), *found)
 
     def one(codes, weight, seed):
