@@ -6,15 +6,14 @@ engine on random uint8 rows, 784-500-500-2000-10 and back, Adam. Two floors, mea
 * traffic: what a step must move for each seed, its float32 weights (read forward and backward, read and written by the
   update), gradients (written, read) and both moments of Adam (read, written), 10 times the weights' bytes, over the
   bandwidth of a copy. Caches can beat it; on a CPU the other floor is the higher one.
-* matmul: the step's matrix products at their own shapes, alone, several of each in one call; their part of a step is
-  the model FLOPs utilisation (MFU). Side by side (on accelerators) the products of all seeds are one batched product.
+* matmul: the step's matrix products at their own shapes, alone; their part of a step is the model FLOPs utilisation
+  (MFU). Side by side (on accelerators) the products of all seeds are one batched product.
 
 Goals on an accelerator: at least .5 of the traffic floor with ten seeds; MFU at least .5 at batch 4096 in bfloat16.
 """
 
 from __future__ import annotations
 
-import functools
 import sys
 from typing import Any
 
@@ -24,7 +23,7 @@ from versus_clustpy import LAYERS, gflop, products
 
 from dec.report.table import markdown
 
-LOOPS = 20  # copies, or products of a kind, in one call on an accelerator, where a call costs more than one of them
+LOOPS = 20  # copies, or steps' products, in one call on an accelerator, where a call costs more than one of them
 
 
 def bandwidth(mebibytes: int, loops: int) -> float:
@@ -41,22 +40,28 @@ def bandwidth(mebibytes: int, loops: int) -> float:
     return max(found)
 
 
-@functools.cache
-def matmul_seconds(batch: int, seeds: int, dtype: str, loops: int) -> float:
-    """Of a step's products of so many seeds, side by side; the best of 20 calls with so many of each."""
+def products_seconds(batch: int, seeds: int, dtype: str, loops: int) -> float:
+    """Of all products of a step of so many seeds, side by side; the best of 20 calls with so many steps' in each."""
     import jax
+    import jax.numpy as jnp
 
-    times: dict[tuple[int, int], float] = {}
-    for i, o in {(i, o) for i, o, _ in products("pretrain")}:
-        each = (seeds,) if seeds > 1 else ()
-        keys = jax.random.split(jax.random.key(0), 2 * loops + 1)
-        w, *rows = (jax.random.normal(key, (*each, *shape), dtype)
-                    for key, shape in zip(keys, [(i, o)] + loops * [(batch, i)] + loops * [(batch, o)]))
-        pairs = list(zip(rows[:loops], rows[loops:]))  # others each time, or a product would be computed once for all
-        call = jax.jit(lambda w, pairs: [(x @ w, g @ w.mT, x.mT @ g) for x, g in pairs])
-        common.timed(call, w, pairs)
-        times[i, o] = min(common.timed(call, w, pairs)[0] for _ in range(20)) / loops
-    return sum(times[i, o] * (2 + back) / 3 for i, o, back in products("pretrain"))  # the first layer: no a' needed
+    each = (seeds,) if seeds > 1 else ()
+
+    def normal(*shape: int) -> jax.Array:
+        return jax.random.normal(jax.random.key(0), (*each, *shape), dtype)
+
+    def step(layers):
+        return [(x @ w, x.mT @ g, g @ w.mT if back else ())
+                for (x, w, g), (_, _, back) in zip(layers, products("pretrain"))]
+
+    def turn(_, carry):  # behind the barrier nothing is known to be the same in each turn
+        layers, _ = jax.lax.optimization_barrier(carry)
+        return layers, step(layers)
+
+    layers = [(normal(batch, i), normal(i, o), normal(batch, o)) for i, o, _ in products("pretrain")]
+    found = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), jax.eval_shape(step, layers))
+    call = jax.jit(lambda layers, found: jax.lax.fori_loop(0, loops, turn, (layers, found))[1])
+    return min(common.timed(call, layers, found)[0] for _ in range(21)) / loops
 
 
 def epochs(x: np.ndarray, seeds: int, args) -> tuple[list[float], float]:
@@ -104,8 +109,8 @@ def main() -> None:
     for seeds in args.seeds:
         print(f"{seeds} seeds", file=sys.stderr, flush=True)
         found, compile_s = epochs(x, seeds, args)
-        products_s = matmul_seconds(args.batch, seeds, dtype, LOOPS) if side_by_side else (
-            seeds * matmul_seconds(args.batch, 1, dtype, 1))
+        products_s = products_seconds(args.batch, seeds, dtype, LOOPS) if side_by_side else (
+            seeds * products_seconds(args.batch, 1, dtype, 1))
         step = [seconds / steps for seconds in found]
         result["seeds"][str(seeds)] = {
             "samples_per_s": common.spread(seeds * args.rows / seconds for seconds in found),

@@ -1,5 +1,7 @@
 """What is found on the host, and the nearest of known rows."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +31,24 @@ def test_each_key_has_its_seed():
     seeds = [int(on_host(lambda codes, seed: seed % 2**31, shape((), jnp.int32), jax.random.key(i), jnp.zeros((1, 1)),
                          jnp.ones(1))) for i in (0, 1, 0)]
     assert seeds[0] == seeds[2] != seeds[1]
+
+
+@pytest.mark.parametrize("processes", [0, 10_000])  # rows from which on seeds have processes of their own
+def test_seeds_side_by_side_find_what_each_finds_alone(monkeypatch, processes):
+    monkeypatch.setattr(host, "PROCESSES", processes)
+    monkeypatch.setattr("joblib.cpu_count", lambda: 2)
+    keys, codes = jax.random.split(KEY, 3), jnp.arange(24.0).reshape(3, 4, 2)
+    weight = jnp.ones((3, 4)).at[1, 2].set(0)
+
+    shapes = shape((4,), jnp.float32), shape((), jnp.uint32), shape((), jnp.int32)
+
+    def one(key, codes, weight):
+        return on_host(lambda codes, seed: (codes.sum(axis=1), seed, os.getpid()), shapes, key, codes, weight)
+
+    *found, processes_used = jax.jit(jax.vmap(one))(keys, codes, weight)
+    assert (os.getpid() in processes_used) == (processes > 0)
+    for s in range(3):
+        jax.tree.map(np.testing.assert_array_equal, [a[s] for a in found], list(one(keys[s], codes[s], weight[s])[:2]))
 
 
 @pytest.mark.parametrize("table", [1, 7 * 30, 1 << 24])  # a row, a third of the rows, all rows at a time
