@@ -101,6 +101,7 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
     """Run the cells, print their table and where it all lies, with a table's report; returns the exit status."""
     import jax
 
+    from dec.data import processes
     from dec.folders import PLAN, read_results
     from dec.runs import Interrupted, show
 
@@ -110,6 +111,7 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
         found, status = read_results(folder), 130
     if jax.process_index():
         return status
+    processes.alone = True
     print(show(found))
     print(f"\n{'Interrupted; go on with: dec train --resume' if status else 'Saved in'} {folder}")
     if not status and (folder / PLAN).is_file():

@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.sparse import csr_array, issparse
 
 from dec.config import Features
+from dec.data import processes
 
 PIECE = 2**22  # values of a table that are looked at together
 
@@ -57,10 +58,7 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """A short hash of what `x` holds; it names caches."""
-        sha = hashlib.sha256(f"{getattr(self.x, 'dtype', self.kind)} {self.x.shape} ".encode())
-        for array in _arrays(self.x):
-            sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-        return sha.hexdigest()[:20]
+        return content_hash(self.x)[:20]
 
     def sample(self, limit: int | None) -> Dataset:
         """A uniform sample of `limit` rows (see `sample_rows`); for None, or n or more, the data set itself.
@@ -113,19 +111,33 @@ def read_bytes(path: Path) -> bytes:
         raise ValueError(f"{path} is a damaged or truncated gzip file ({error}); copy or download it again") from error
 
 
+def content_hash(x: Any) -> str:
+    """A hash of what any `Dataset.x` or other rows hold; of numbers, that of their blocks' hashes."""
+    sha = hashlib.sha256(f"{getattr(x, 'dtype', 'table')} {x.shape} ".encode())
+    if issparse(x) or hasattr(x, "columns") or x.dtype == object:
+        for array in _arrays(x):
+            sha.update(_bytes(array))
+    else:
+        own = (hashlib.sha256(_bytes(block)).digest() for _, block in row_blocks(x, x.dtype, own=True))
+        sha.update(b"".join(processes.heard(b"".join(own))))
+    return sha.hexdigest()
+
+
 def _arrays(x: Any) -> Iterator[np.ndarray]:
-    """Numeric arrays that tell the content of any `Dataset.x` from another's."""
+    """Numeric arrays that tell what CSR, a table, texts or paths hold."""
     if issparse(x):
         yield from (x.indptr, x.indices, x.data)
     elif hasattr(x, "columns"):  # a table
         yield np.frombuffer(repr(list(x.columns)).encode(), np.uint8)
         yield from (pd.util.hash_pandas_object(piece, index=False).to_numpy() for piece in pieces(x))
-    elif x.dtype != object:
-        yield from (block for _, block in row_blocks(x, x.dtype))
     else:
         for value in x:  # a text or a path
             yield np.frombuffer(value.encode() if isinstance(value, str) else value.read_bytes(), np.uint8)
             yield np.zeros(1, np.uint8)  # where one ends
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def pieces(table: Any) -> Iterator[pd.DataFrame]:
@@ -134,13 +146,15 @@ def pieces(table: Any) -> Iterator[pd.DataFrame]:
     yield from (table[start:start + step] for start in range(0, table.shape[0], step))
 
 
-def row_blocks(x: Any, dtype: type) -> Iterator[tuple[int, np.ndarray]]:
+def row_blocks(x: Any, dtype: type, own: bool = False) -> Iterator[tuple[int, np.ndarray]]:
     """The rows of `x` [n, ...], an array or CSR, in order: (first row, dense [rows, d] of `dtype`).
 
-    A block has about a million values, so that a large uint8 or sparse array never exists as floats.
+    A block has about a million values, so that a large uint8 or sparse array never exists as floats. `own` gives those
+    that fall to this process.
     """
     step = max(1, 2**20 // max(1, math.prod(x.shape[1:])))
-    for start in range(0, x.shape[0], step):
+    starts = range(0, x.shape[0], step)
+    for start in processes.share(starts) if own else starts:
         block = x[start:start + step]
         block = block.toarray() if issparse(block) else block
         yield start, block.reshape(len(block), -1).astype(dtype)
@@ -185,12 +199,14 @@ def check_rows(x: Any, name: str) -> None:
     if x.dtype.kind != "f":
         return
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is what is looked for
-        for start, block in row_blocks(x, np.float32):
-            if not np.isfinite(block).all():
-                row, column = np.argwhere(~np.isfinite(block))[0]
-                _, raw = next(row_blocks(x[start + row:start + row + 1], x.dtype))
-                raise ValueError(f"{name} has the value {raw[0, column]} in row {start + row}, column {column}; remove "
-                                 "such rows, or fill them in or rescale them to finite float32 values")
+        wrong = next((start + np.argwhere(~np.isfinite(block))[0, 0] for start, block in row_blocks(x, np.float32, True)
+                      if not np.isfinite(block).all()), x.shape[0])
+        row = int(processes.gathered(np.int64(wrong)).min())
+        if row < x.shape[0]:
+            _, raw = next(row_blocks(x[row:row + 1], x.dtype))
+            column = np.argmin(np.isfinite(raw[0].astype(np.float32)))
+            raise ValueError(f"{name} has the value {raw[0, column]} in row {row}, column {column}; remove "
+                             "such rows, or fill them in or rescale them to finite float32 values")
 
 
 def as_raw(x: Any, name: str) -> Any:

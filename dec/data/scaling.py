@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dec.config import Model
+from dec.data import processes
 from dec.data.base import row_blocks
 
 
@@ -48,29 +50,36 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
       power: Xie, Girshick & Farhadi 2016, Unsupervised Deep Embedding for Clustering Analysis, section 4.
     """
     kind = Model(scaling=kind).scaling  # refuses one that is unknown
-    shift, scale = np.float64(0), np.float64(1)
+    shift, scale, d = np.float64(0), np.float64(1), math.prod(x.shape[1:])
     if kind == "power":
-        scale = _reciprocal(np.sqrt(sum((b * b).sum() for _, b in row_blocks(x, np.float64)) / math.prod(x.shape)))
+        scale = _reciprocal(np.sqrt(_total(x, (), lambda b: (b * b).sum()) / math.prod(x.shape)))
     elif kind in ("range", "symmetric"):
         lows, highs = _extremes(x)
         low, high = lows.min(), highs.max()
         shift, width = (low, high - low) if kind == "range" else ((low + high) / 2, (high - low) / 2)
         scale = _reciprocal(width)
     elif kind == "standard":
-        shift = sum(b.sum(axis=0) for _, b in row_blocks(x, np.float64)) / x.shape[0]
-        variance = sum(((b - shift) ** 2).sum(axis=0) for _, b in row_blocks(x, np.float64)) / x.shape[0]
+        shift = _total(x, (d,), lambda b: b.sum(axis=0)) / x.shape[0]
+        variance = _total(x, (d,), lambda b: ((b - shift) ** 2).sum(axis=0)) / x.shape[0]
         # The rounded mean can give a constant float64 column a tiny variance instead of 0: ask its values.
         constant = np.equal(*_extremes(x))
         scale = _reciprocal(np.where(constant, 0, np.sqrt(variance)))
     return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
 
 
+def _total(x: Any, shape: tuple[int, ...], f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The sum over blocks of rows of what `f` makes of each, float64 of this shape."""
+    own = sum((f(block) for _, block in row_blocks(x, np.float64, own=True)), np.zeros(shape))
+    return processes.gathered(own).sum(axis=0)
+
+
 def _extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest value of each column, [d] float64."""
-    low, high = np.inf, -np.inf
-    for _, block in row_blocks(x, np.float64):
+    low = np.full(math.prod(x.shape[1:]), np.inf)
+    high = -low
+    for _, block in row_blocks(x, np.float64, own=True):
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-    return low, high
+    return processes.gathered(low).min(axis=0), processes.gathered(high).max(axis=0)
 
 
 def _reciprocal(width: Any) -> np.ndarray:

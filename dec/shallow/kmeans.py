@@ -77,7 +77,9 @@ def kmeans(
       centers float32, labels int32 of all n rows, inertia float32.
     """
     n, d = x.shape
-    weight = lax.optimization_barrier(weight.astype(jnp.float32))
+    weight = weight.astype(jnp.float32)
+    if jax.default_backend() != "cpu":  # a GPU's compiler would add up weights that it knows, which took it minutes
+        weight = lax.optimization_barrier(weight)
     x = jnp.where(weight[:, None] > 0, x, 0).astype(jnp.float32)
     total = jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
     mean = dot(weight, x) / total

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import math
 import warnings
 from functools import partial
 from pathlib import Path
@@ -16,9 +14,9 @@ import numpy as np
 from flax import traverse_util
 from jax import lax
 from jaxtyping import Array, PyTree
-from scipy.sparse import issparse
 
 from dec import config
+from dec.data.base import content_hash
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows, Subset
 from dec.networks.autoencoder import Autoencoder, Net
@@ -226,22 +224,10 @@ def _cache_files(
         whole.pop(part)
     versions = [importlib.metadata.version(name) for name in ("dec", "jax", "jaxlib", "flax", "optax")]
     where = [device().device_kind, execution(), PRETRAINING]
-    started = _bytes_hash(warm_start(start, module)) if start else None
-    parts = [whole, _bytes_hash(x), None if validation is None else _bytes_hash(validation), started, versions, where]
+    leaves = jax.tree.leaves(warm_start(start, module)) if start else []
+    started = [content_hash(np.atleast_1d(leaf)) for leaf in leaves]
+    held = [None if rows is None else content_hash(rows) for rows in (x, validation)]
+    parts = [whole, *held, started, versions, where]
     if window_rows(x) < x.shape[0]:  # decides the batches
         parts.append(window_rows(x))
     return {seed: cache / f"{config.digest(*parts, seed)}.npz" for seed in seeds}
-
-
-def _bytes_hash(tree: PyTree) -> str:
-    """A hash of arrays or rows, read in blocks of about 64 MiB."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        leaf = np.atleast_1d(leaf) if isinstance(leaf, jax.Array | np.ndarray) else leaf
-        digest.update(f"{leaf.dtype}{leaf.shape}".encode())
-        for part in (leaf.indptr, leaf.indices, leaf.data) if issparse(leaf) else (leaf,):
-            step = max(1, 2**26 // max(1, math.prod(part.shape[1:]) * part.dtype.itemsize))
-            for start in range(0, part.shape[0], step):
-                block = part[start : start + step]  # CSR, where rows that are read in pieces are made as such
-                digest.update(np.ascontiguousarray(block.toarray() if issparse(block) else block).data)
-    return digest.hexdigest()

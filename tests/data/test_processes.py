@@ -1,0 +1,89 @@
+"""Two processes look through their own rows and hear of the others'."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dec.data import processes
+from dec.data.base import check_rows, content_hash
+from dec.data.scaling import fit_scaling
+
+N, WIDTH = 2**16, 64  # four blocks
+KINDS = ("power", "range", "standard")
+
+
+def rows():
+    return np.random.default_rng(0).normal(1, 2, (N, WIDTH)).astype(np.float32)
+
+
+class Watched:
+    """Rows that know which of them were read."""
+
+    shape, dtype = (N, WIDTH), np.dtype(np.float32)
+
+    def __init__(self, x):
+        self.x, self.read = x, []
+
+    def __getitem__(self, at):
+        self.read += [at.indices(N)[:2]] if len(self.x[at]) else []  # no row tells the kind of them
+        return self.x[at]
+
+
+def found(x):
+    """What a process finds, as JSON."""
+    scalings = [[part.tolist() for part in fit_scaling(x, kind)] for kind in KINDS]
+    return {"hash": content_hash(x), "scalings": scalings}
+
+
+def main(address, number):
+    """One of two processes."""
+    from dec.training import mesh
+    from dec.training.rows import put
+
+    mesh.start({}, address, 2, int(number))
+    x = Watched(rows())
+    check_rows(x, "x")
+    seen = found(x)
+    put(x, 1.0)
+    wrong = rows()
+    wrong[50_000, 3] = np.inf  # in the part of the second
+    with pytest.raises(ValueError) as error:
+        check_rows(wrong, "x")
+    processes.alone = True
+    print(json.dumps(seen | {"read": sorted(set(x.read)), "error": str(error.value), "alone": content_hash(rows())}))
+
+
+def test_two_processes_read_their_own_rows_and_find_what_one_finds():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    both = [subprocess.Popen([sys.executable, __file__, address, str(i)], env=environment, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in (0, 1)]
+    said = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    one = found(rows())
+    for number, (out, _) in enumerate(said):
+        heard = json.loads(out.splitlines()[-1])
+        assert heard["hash"] == heard["alone"] == one["hash"]
+        for ours, theirs in zip(one["scalings"], heard["scalings"]):
+            for a, b in zip(ours, theirs):
+                np.testing.assert_allclose(a, b, rtol=1e-6)
+        assert "has the value inf in row 50000, column 3" in heard["error"]
+        first, last = number * N // 2, (number + 1) * N // 2
+        assert [first, last] in heard["read"]  # what is placed on the device
+        assert all(first <= start < stop <= last for start, stop in heard["read"])
+
+
+def test_one_process_has_all():
+    assert processes.share(range(5)) == range(5) and processes.heard(b"ab") == [b"ab"]
+    np.testing.assert_array_equal(processes.gathered(np.array([1.5, 1e300])), [[1.5, 1e300]])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
