@@ -99,12 +99,13 @@ def programs(data, steps: int, sweep_rows: int, batch: int) -> tuple[dict, dict]
 
         def step(i, carry):
             (net, centers), state = carry
-            x, _, valid = data.batch(order, i)
+            x, _, valid = batch_of(i)
             value, gradient = jax.value_and_grad(loss, (0, 1))(net, centers, x, valid.astype(jnp.float32))
             updates, state = tx.update(gradient, state)
             return (optax.apply_updates((net, centers), updates), state), {"loss": value}
 
-        start, order = (net, net.encode(data[jnp.arange(CLUSTERS)])), data.order(key, jnp.int32(first), steps, batch)
+        start = net, net.encode(data[jnp.arange(CLUSTERS)])
+        batch_of = data.batches(key, jnp.int32(first), steps, batch)
         return engine.steps(step, (start, tx.init(start)), jnp.int32(first), steps)
 
     def sweep(data, net):

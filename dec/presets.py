@@ -112,7 +112,7 @@ PRESETS = {
     "dec-keras-mnist": Preset(
         about="DEC on MNIST as DEC-keras runs it",
         source="Xifeng Guo, DEC-keras (DEC.py, datasets.py), the Keras re-implementation of Xie et al. 2016",
-        command="dec compare --preset dec-keras-mnist --methods kmeans ae+kmeans dec --seeds 10",
+        command="dec compare --preset dec-keras-mnist --methods ae+kmeans dec idec --seeds 10",
         published="ACC, 10 trials: ae+kmeans 87.9 ± 3.8, dec 91.2 ± 4.7; DEC paper 84.3, IDEC paper 88.1",
         measured="ten seeds on an H200, ACC: ae+kmeans 89.2 ± 3.8, dec 93.0 ± 4.7, idec 91.6 ± 4.5",
         run={
@@ -236,7 +236,7 @@ PRESETS = {
     "n2d-mnist": Preset(
         about="a Gaussian mixture on the UMAP manifold of an autoencoder's codes",
         source="McConville, Santos-Rodríguez, Piechocki, Craddock: N2D. ICPR 2021",
-        command="dec train n2d --preset n2d-mnist",
+        command="dec compare --preset n2d-mnist --methods ae+kmeans n2d --seeds 3",
         published="ACC 97.9 (Fashion-MNIST 67.2: --data fashion_mnist), one seed",
         measured="MNIST, three seeds on an H200: ae+kmeans 81.4 ± 1.7, n2d 97.8 ± 0.1; with --epochs 40, seed 0, on a "
                  "CPU: 76.2, 97.5; Fashion-MNIST 53.7, 61.1",

@@ -118,8 +118,11 @@ def content_hash(x: Any) -> str:
         for array in _arrays(x):
             sha.update(_bytes(array))
     else:
-        own = (hashlib.sha256(_bytes(block)).digest() for _, block in row_blocks(x, x.dtype, own=True))
-        sha.update(b"".join(processes.heard(b"".join(own))))
+        def hashes(starts):
+            own = (hashlib.sha256(_bytes(block)).digest() for _, block in row_blocks(x, x.dtype, starts))
+            return np.frombuffer(b"".join(own), np.uint8)
+
+        sha.update(np.concatenate(processes.together(block_starts(x), hashes)).data)
     return sha.hexdigest()
 
 
@@ -146,16 +149,20 @@ def pieces(table: Any) -> Iterator[pd.DataFrame]:
     yield from (table[start:start + step] for start in range(0, table.shape[0], step))
 
 
-def row_blocks(x: Any, dtype: type, own: bool = False) -> Iterator[tuple[int, np.ndarray]]:
+def block_starts(x: Any) -> range:
+    """The first rows of the `row_blocks` of `x`."""
+    return range(0, x.shape[0], max(1, 2**20 // max(1, math.prod(x.shape[1:]))))
+
+
+def row_blocks(x: Any, dtype: type, starts: range | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """The rows of `x` [n, ...], an array or CSR, in order: (first row, dense [rows, d] of `dtype`).
 
-    A block has about a million values, so that a large uint8 or sparse array never exists as floats. `own` gives those
-    that fall to this process.
+    A block has about a million values, so that a large uint8 or sparse array never exists as floats. With `starts`,
+    some of the `block_starts`, those blocks alone.
     """
-    step = max(1, 2**20 // max(1, math.prod(x.shape[1:])))
-    starts = range(0, x.shape[0], step)
-    for start in processes.share(starts) if own else starts:
-        block = x[start:start + step]
+    starts = block_starts(x) if starts is None else starts
+    for start in starts:
+        block = x[start:start + starts.step]
         block = block.toarray() if issparse(block) else block
         yield start, block.reshape(len(block), -1).astype(dtype)
 
@@ -198,10 +205,13 @@ def check_rows(x: Any, name: str) -> None:
         raise ValueError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
     if x.dtype.kind != "f":
         return
+    def first_wrong(starts):
+        wrong = (start + np.argwhere(~np.isfinite(block))[0, 0] for start, block in row_blocks(x, np.float32, starts)
+                 if not np.isfinite(block).all())
+        return np.int64(next(wrong, x.shape[0]))
+
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is what is looked for
-        wrong = next((start + np.argwhere(~np.isfinite(block))[0, 0] for start, block in row_blocks(x, np.float32, True)
-                      if not np.isfinite(block).all()), x.shape[0])
-        row = int(processes.gathered(np.int64(wrong)).min())
+        row = min(map(int, processes.together(block_starts(x), first_wrong)))
         if row < x.shape[0]:
             _, raw = next(row_blocks(x[row:row + 1], x.dtype))
             column = np.argmin(np.isfinite(raw[0].astype(np.float32)))

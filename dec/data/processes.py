@@ -1,40 +1,49 @@
-"""Several processes look through rows together: each at a part of them, and all hear what each has found."""
+"""Several processes (`jax.distributed`) look through rows together: each at a part, and all hear what each has found.
+
+All of them must come to the same `together`s in the same order, as they do where all run one program.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import sys
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 alone = False  # true where this process goes on without the others, which will not answer
 
 
-def _count_and_number() -> tuple[int, int]:
-    import jax
+def together(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np.ndarray]:
+    """What each process found in its part of `items`, in their order; a list of one where one looks at all.
 
-    if alone or not jax.distributed.is_initialized():  # asking for the count would take hold of the devices
-        return 1, 0
-    return jax.process_count(), jax.process_index()
+    Raises:
+      Exception: in the process where `find` failed, what it raised; in the others a ValueError that tells of it.
+    """
+    jax = sys.modules.get("jax")  # without it there are no others; asking it for more would take hold of the devices
+    if alone or not jax or not jax.distributed.is_initialized() or len(items) < jax.process_count():
+        return [find(items)]
+    count, number = jax.process_count(), jax.process_index()
+    error = None
+    try:
+        found = find(items[len(items) * number // count : len(items) * (number + 1) // count])
+    except Exception as raised:
+        found, error = np.array(f"process {number}: {raised}"), raised
+    everything = _gathered(found)
+    if error:
+        raise error
+    if failed := [str(one) for one in everything if one.dtype.kind == "U"]:
+        raise ValueError(failed[0])
+    return everything
 
 
-def share(items: Sequence) -> Sequence:
-    """Those that fall to this process, next to each other; as many as to any other, or one less."""
-    count, number = _count_and_number()
-    return items[len(items) * number // count : len(items) * (number + 1) // count]
-
-
-def heard(found: bytes) -> list[bytes]:
-    """What every process has found, in their order; all call it together."""
-    if _count_and_number()[0] == 1:
-        return [found]
+def _gathered(array: np.ndarray) -> list[np.ndarray]:
+    """The arrays of all processes, of any shapes and bit for bit: as one of JAX's, float64 would become float32."""
     from jax.experimental.multihost_utils import process_allgather
 
-    sizes = process_allgather(np.int32(len(found)))
-    padded = np.zeros(sizes.max(), np.uint8)
-    padded[: len(found)] = np.frombuffer(found, np.uint8)
-    return [np.asarray(one[:size], np.uint8).tobytes() for one, size in zip(process_allgather(padded), sizes)]
-
-
-def gathered(found: np.ndarray) -> np.ndarray:
-    """[processes, ...] the arrays that they found, bit for bit: as JAX's arrays, float64 would become float32."""
-    return np.stack([np.frombuffer(one, found.dtype).reshape(found.shape) for one in heard(found.tobytes())])
+    file = io.BytesIO()
+    np.save(file, array)
+    own = np.frombuffer(file.getvalue(), np.uint8)
+    sizes = process_allgather(np.int32(len(own)))
+    padded = process_allgather(np.pad(own, (0, sizes.max() - len(own))))
+    return [np.load(io.BytesIO(np.asarray(one, np.uint8).tobytes())) for one in padded]

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dec.config import Model
-from dec.data import processes
-from dec.data.base import row_blocks
+from dec.data.base import block_starts, row_blocks
+from dec.data.processes import together
 
 
 class Scaling(NamedTuple):
@@ -69,17 +69,22 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
 
 def _total(x: Any, shape: tuple[int, ...], f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The sum over blocks of rows of what `f` makes of each, float64 of this shape."""
-    own = sum((f(block) for _, block in row_blocks(x, np.float64, own=True)), np.zeros(shape))
-    return processes.gathered(own).sum(axis=0)
+    def own(starts):
+        return sum((f(block) for _, block in row_blocks(x, np.float64, starts)), np.zeros(shape))
+
+    return np.sum(together(block_starts(x), own), axis=0)
 
 
 def _extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest value of each column, [d] float64."""
-    low = np.full(math.prod(x.shape[1:]), np.inf)
-    high = -low
-    for _, block in row_blocks(x, np.float64, own=True):
-        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-    return processes.gathered(low).min(axis=0), processes.gathered(high).max(axis=0)
+    def own(starts):
+        low, high = np.inf, -np.inf
+        for _, block in row_blocks(x, np.float64, starts):
+            low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+        return np.stack([low, high])
+
+    lows, highs = np.stack(together(block_starts(x), own), axis=1)
+    return lows.min(axis=0), highs.max(axis=0)
 
 
 def _reciprocal(width: Any) -> np.ndarray:

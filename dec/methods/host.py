@@ -49,7 +49,8 @@ def on_host(
     Seeds that a device runs side by side have a process each, as far as there are cores, where the rows are many.
 
     Args:
-      find: gives arrays of these shapes, or with a row for each of the rows it got; the others then have zeros.
+      find: gives arrays of these shapes, or with a row for each of the rows it got; the others then have zeros. It may
+        be pickled, so it holds no arrays of JAX.
       shapes: of the result, `jax.ShapeDtypeStruct`s.
     """
     def run(codes, weight, seeds):
@@ -57,9 +58,10 @@ def on_host(
 
         if not np.ndim(seeds):
             return one(np.asarray(codes), np.asarray(weight), int(seeds))
-        several = min(len(seeds), joblib.cpu_count()) if codes.shape[1] >= PROCESSES else 1
-        each = (joblib.delayed(one)(*map(np.asarray, row)) for row in zip(codes, weight, seeds))
-        found = joblib.Parallel(several)(each)
+        s = max(map(len, (codes, weight, seeds)))  # what seeds share has a first axis of 1
+        several = min(s, joblib.cpu_count()) if codes.shape[1] >= PROCESSES else 1
+        each = ([np.asarray(a[i % len(a)]) for a in (codes, weight, seeds)] for i in range(s))
+        found = joblib.Parallel(several)(joblib.delayed(one)(*own) for own in each)
         return jax.tree.map(lambda *each: np.stack(each), *found)
 
     def one(codes, weight, seed):
@@ -75,7 +77,7 @@ def on_host(
         with threadpool_limits(1, "blas"):  # on small matrices its threads wait for each other most of the time
             return jax.tree.map(spread, find(codes[used], int(seed)), shapes)
 
-    return jax.pure_callback(run, shapes, codes, weight, jax.random.bits(key), vmap_method="broadcast_all")
+    return jax.pure_callback(run, shapes, codes, weight, jax.random.bits(key), vmap_method="expand_dims")
 
 
 def sample(

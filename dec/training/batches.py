@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -68,26 +66,6 @@ def batch_rows(
             row = jnp.where(number == last, permute(key, jnp.minimum(inside, size - 1), size), row)
         rows = number * window + row
     return jnp.where(valid, rows, 0), valid
-
-
-class Order(NamedTuple):
-    """Which rows the batches of some steps hold."""
-
-    first: Int[Array, ""]  # of the steps
-    rows: Int[Array, "m b"]
-    valid: Bool[Array, "m b"]  # which of them count
-
-
-def order(
-    key: Key[Array, ""], first: Int[Array, ""], steps: int, n: int, batch_size: int, window: int | None = None
-) -> Order:
-    """`batch_rows` of all the steps first .. first+steps-1.
-
-    All at once: to walk cycles is a loop of unknown length, and in a step on a GPU each of its turns would wait for the
-    host.
-    """
-    drawn = jax.vmap(lambda step: batch_rows(key, step, n, batch_size, window))(first + jnp.arange(steps))
-    return Order(first, *drawn)
 
 
 def next_window(step: Int[Array, ""], n: int, batch_size: int, window: int) -> Int[Array, ""]:

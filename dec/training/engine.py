@@ -25,12 +25,13 @@ from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows
 from dec.training import mesh
-from dec.training.batches import Order, next_window, order
+from dec.training.batches import batch_rows, next_window
 from dec.training.rows import Sparse, Streamed, put, window_rows
 
 RUNNING, CONVERGED, NOT_FINITE, NO_PROGRESS = range(4)  # State.status
 RECORDS = 64  # most periods in one chunk
 CHUNK_SECONDS = 2.0  # a chunk is as many periods as took so long before
+DRAWN = 2**24  # most rows whose numbers are drawn beforehand
 SWEEP_ROWS = 1024  # rows per chunk of a pass over all the data; fixed, so that a row's codes do not depend on n
 
 TRACES: Counter[str] = Counter()  # phase -> times traced; tests hold it to one per phase and shape
@@ -52,19 +53,25 @@ class Data:
             rows = jnp.arange(*rows.indices(self.n))
         return self.scaling.apply(mesh.shared(self.x[rows]))
 
-    def order(self, key: Key[Array, ""], first: Int[Array, ""], steps: int, size: int) -> Order:
-        """The batches of a seed in so many steps from `first` on."""
-        return order(key, first, steps, self.n, size, self.window)
+    def batches(
+        self, key: Key[Array, ""], first: Int[Array, ""], steps: int, size: int
+    ) -> Callable[[Int[Array, ""]], tuple[Float[Array, "b d"], Int[Array, " b"], Bool[Array, " b"]]]:
+        """The function from a step, of so many from `first` on, to a seed's batch of so many rows.
 
-    def batch(
-        self, order: Order, step: Int[Array, ""]
-    ) -> tuple[Float[Array, "b d"], Int[Array, " b"], Bool[Array, " b"]]:
-        """Batch `step` of those in `order`: the rows, scaled; their numbers; which of them count."""
-        at, valid = (part[step - order.first] for part in (order.rows, order.valid))
-        if isinstance(self.x, Streamed):
-            ahead = next_window(step, self.n, len(at), self.window)
-            return self.scaling.apply(self.x.take(at, ahead)), at, valid
-        return self[at], at, valid
+        A batch is the rows, scaled; their numbers; which of them count. Side by side the numbers of all these steps are
+        drawn beforehand: they come out of a loop of unknown length, and on a GPU each step would wait for the host in
+        it. They take 5 bytes a row.
+        """
+        order, streamed, drawn = (self.n, size, self.window), isinstance(self.x, Streamed), None
+        if execution() == "vmap" and not streamed and steps * size <= DRAWN:
+            drawn = jax.vmap(lambda step: batch_rows(key, step, *order))(first + jnp.arange(steps))
+
+        def batch(step):
+            at, valid = jax.tree.map(lambda all: all[step - first], drawn) if drawn else batch_rows(key, step, *order)
+            x = self.scaling.apply(self.x.take(at, next_window(step, *order))) if streamed else self[at]
+            return x, at, valid
+
+        return batch
 
 
 class State(NamedTuple):

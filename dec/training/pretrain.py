@@ -77,7 +77,7 @@ class Pretrain:
 
         def step(index, carry):
             net, optimizer = carry
-            x, _, valid = data.batch(order, index)
+            x, _, valid = batch(index)
             step_key = jax.random.fold_in(key, ~index.astype(jnp.uint32))  # apart from the epochs' keys
             x = self.augment(x, jax.random.fold_in(step_key, 1)) if self.augment else x
             loss, gradient = jax.value_and_grad(objective)(net, x, valid.astype(jnp.float32), step_key)
@@ -88,7 +88,7 @@ class Pretrain:
             return (optax.apply_updates(net, updates), optimizer), terms
 
         first = epoch * self.steps_per_epoch
-        order = data.order(key, first, self.steps_per_epoch, self.batch_size)
+        batch = data.batches(key, first, self.steps_per_epoch, self.batch_size)
         carry, record = steps(step, (state.net, state.optimizer), first, self.steps_per_epoch)
         net, optimizer = carry
         if validation is not None:

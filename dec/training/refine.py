@@ -113,7 +113,7 @@ class Refine:
             return sum(terms.values()), terms
 
         def draw(i) -> tuple[Batch, Clock]:
-            x, at, valid = data.batch(order, i)
+            x, at, valid = batch_of(i)
             weight, own = valid.astype(jnp.float32), jax.random.fold_in(key, ~i.astype(jnp.uint32))  # no epoch's key
             batch = Batch(
                 x=self.augment(x, jax.random.fold_in(own, 1)) if self.augment else x,
@@ -126,9 +126,9 @@ class Refine:
             return batch, self._clock(i)
 
         first = index * every
-        whole = self.config.steps % every == 0
-        count = every if whole else jnp.minimum(every, self.config.steps - first)
-        order = data.order(key, first, every, self.batch_size)
+        last_is_whole = self.config.steps % every == 0  # so that the count is known while tracing, see `steps`
+        count = every if last_is_whole else jnp.minimum(every, self.config.steps - first)
+        batch_of = data.batches(key, first, min(every, self.config.steps), self.batch_size)
         trained = Trained(state.net, state.head.params)
         moves = self._free(touched(objective, trained, state.head.state, *jax.eval_shape(draw, first)))
 

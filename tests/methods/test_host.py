@@ -47,6 +47,8 @@ def test_seeds_side_by_side_find_what_each_finds_alone(monkeypatch, processes):
 
     *found, processes_used = jax.jit(jax.vmap(one))(keys, codes, weight)
     assert (os.getpid() in processes_used) == (processes > 0)
+    shared, *_ = jax.jit(jax.vmap(one, (0, None, None)))(keys, codes[1], weight[1])
+    np.testing.assert_array_equal(shared, np.tile(found[0][1], (3, 1)))
     for s in range(3):
         jax.tree.map(np.testing.assert_array_equal, [a[s] for a in found], list(one(keys[s], codes[s], weight[s])[:2]))
 

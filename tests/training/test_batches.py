@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from dec.training.batches import batch_rows, next_window, order, permute
+from dec.training.batches import batch_rows, next_window, permute
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -54,17 +54,6 @@ def test_an_epoch_has_every_row_once(n, size):
         epochs.append(rows[valid])
     if n > 3:
         assert (epochs[0] != epochs[1]).any()
-
-
-@pytest.mark.parametrize("window", [None, 32])
-def test_an_order_is_its_batches(window):
-    key, size = jax.random.key(4), 16
-    drawn = jax.jit(lambda first: order(key, first, 11, 100, size, window))(jnp.int32(5))  # 7 steps an epoch
-    assert drawn.first == 5
-    for i in range(11):
-        rows, valid = batch_rows(key, jnp.int32(5 + i), 100, size, window)
-        np.testing.assert_array_equal(drawn.rows[i], rows)
-        np.testing.assert_array_equal(drawn.valid[i], valid)
 
 
 def test_a_batch_depends_on_key_and_step_alone():

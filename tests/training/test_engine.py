@@ -177,6 +177,26 @@ def test_weighted_mean_by_hand():
     assert weighted_mean(jnp.float32(7), jnp.array([1.0, 0.0])) == 7
 
 
+@pytest.mark.parametrize("drawn", [0, 10**6])  # most rows whose numbers are drawn beforehand
+def test_batches_side_by_side_are_those_of_one_after_the_other(monkeypatch, drawn):
+    data = place(np.arange(100.0, dtype=np.float32)[:, None], Scaling(np.float32(0), np.float32(1)))
+    keys, first = seed_keys([0, 1], "cluster"), jnp.int32(5)  # 7 steps an epoch
+
+    def all_of(key):
+        batch = data.batches(key, first, 11, 16)
+        return jax.lax.map(batch, first + jnp.arange(11))
+
+    one = [jax.jit(all_of)(key) for key in keys]
+    monkeypatch.setattr(engine, "execution", lambda: "vmap")
+    monkeypatch.setattr(engine, "DRAWN", drawn)
+    both = jax.jit(jax.vmap(all_of))(keys)
+    for s in (0, 1):
+        jax.tree.map(np.testing.assert_array_equal, jax.tree.map(lambda a, s=s: a[s], both), one[s])
+    x, at, valid = one[0]
+    np.testing.assert_array_equal(x[..., 0], at)
+    assert sorted(at[2:9][valid[2:9]]) == list(range(100))  # an epoch
+
+
 def test_steps_by_hand():
     """Steps 2, 3, 4 add their number: 10 + 9; the mean of the terms is 3. No step: the carry as it was, terms NaN."""
     def step(i, carry):
