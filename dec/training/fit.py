@@ -86,7 +86,7 @@ class Fit:
         net = None if self.nets is None else self._one(self.nets, seed)
         data = place(x, self.scaling, self.model.stream_above)
         with reading(data.x):
-            return jax.tree.map(np.asarray, program(data, net, *args))
+            return jax.tree.map(np.asarray, mesh.gathered(program(data, net, *args)))
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
         """Reconstructions from codes, on the scale of the data."""
@@ -244,7 +244,7 @@ def sample_codes(
     n = x.shape[0]
     data = place(Subset(x, sample_rows(n, min(n, most))), scaling, model.stream_above)
     with reading(data.x):
-        return np.asarray(data[:][None] if nets is None else pretrained.encode_seeds(data, nets))
+        return np.asarray(mesh.gathered(data[:][None] if nets is None else pretrained.encode_seeds(data, nets)))
 
 
 def check_sizes(n: int, k: int | Literal["auto"]) -> None:

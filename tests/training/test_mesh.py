@@ -80,10 +80,12 @@ def one(tmp_path_factory):
 
 def test_four_devices_of_two_processes_give_the_losses_of_one(tmp_path, one):
     at = ["--coordinator", f"localhost:{port()}", "--num-processes", 2, "--mesh", "seeds=2,data=2"]
-    both = [started(2, "train", "dec", *SETTINGS, "--out", tmp_path / "run", *at, "--process-id", i) for i in (1, 0)]
+    command = ["compare", "--methods", "kmeans", "dec", *SETTINGS, "--out", tmp_path / "run", *at]
+    both = [started(2, *command, "--process-id", i) for i in (1, 0)]
     other, first = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], first[1] + other[1]
-    same(tmp_path / "run", one)
+    same(tmp_path / "run" / "dec", one)
+    assert (tmp_path / "run" / "report.html").is_file() and (tmp_path / "run" / "kmeans" / "embedding.npy").is_file()
     assert "| dec " not in other[0] and "| dec " in first[0]  # the first one speaks and writes
 
 
