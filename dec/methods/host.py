@@ -54,7 +54,7 @@ def on_host(
       shapes: of the result, `jax.ShapeDtypeStruct`s.
     """
     def run(codes, weight, seeds):
-        import joblib  # scikit-learn's
+        import joblib
 
         if not np.ndim(seeds):
             return one(np.asarray(codes), np.asarray(weight), int(seeds))

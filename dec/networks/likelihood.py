@@ -65,10 +65,10 @@ def weights(blocks: list, x: Float[Array, "b d"], zero_weight: float) -> Float[A
 def squared_error(
     x: Float[Array, "b d"], out: Float[Array, "b d"], weight: Float[Array, "b d"] | None
 ) -> Float[Array, " b"]:
-    """The (weighted) mean over a row's features of (out - x)², whose gradient in `out` needs no change of sign."""
+    """The (weighted) mean over a row's features of (x - out)²."""
     if weight is None:
-        return jnp.mean((out - x) ** 2, axis=-1)
-    return jnp.sum(weight * (out - x) ** 2, axis=-1) / jnp.maximum(weight.sum(axis=-1), 1e-6)
+        return jnp.mean((x - out) ** 2, axis=-1)
+    return jnp.sum(weight * (x - out) ** 2, axis=-1) / jnp.maximum(weight.sum(axis=-1), 1e-6)
 
 
 def negative_log_likelihood(
