@@ -205,6 +205,7 @@ def check_rows(x: Any, name: str) -> None:
         raise ValueError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
     if x.dtype.kind != "f":
         return
+
     def first_wrong(starts):
         wrong = (start + np.argwhere(~np.isfinite(block))[0, 0] for start, block in row_blocks(x, np.float32, starts)
                  if not np.isfinite(block).all())

@@ -15,7 +15,9 @@ alone = False  # true where this process goes on without the others, which will 
 
 
 def together(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np.ndarray]:
-    """What each process found in its part of `items`, in their order; a list of one where one looks at all.
+    """What each process found in its part of `items`, in their order; a list of one where each looks at all.
+
+    That is where the items are fewer than the processes.
 
     Raises:
       Exception: in the process where `find` failed, what it raised; in the others a ValueError that tells of it.

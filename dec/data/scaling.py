@@ -50,27 +50,27 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
       power: Xie, Girshick & Farhadi 2016, Unsupervised Deep Embedding for Clustering Analysis, section 4.
     """
     kind = Model(scaling=kind).scaling  # refuses one that is unknown
-    shift, scale, d = np.float64(0), np.float64(1), math.prod(x.shape[1:])
+    shift, scale = np.float64(0), np.float64(1)
     if kind == "power":
-        scale = _reciprocal(np.sqrt(_total(x, (), lambda b: (b * b).sum()) / math.prod(x.shape)))
+        scale = _reciprocal(np.sqrt(_total(x, lambda b: (b * b).sum()) / math.prod(x.shape)))
     elif kind in ("range", "symmetric"):
         lows, highs = _extremes(x)
         low, high = lows.min(), highs.max()
         shift, width = (low, high - low) if kind == "range" else ((low + high) / 2, (high - low) / 2)
         scale = _reciprocal(width)
     elif kind == "standard":
-        shift = _total(x, (d,), lambda b: b.sum(axis=0)) / x.shape[0]
-        variance = _total(x, (d,), lambda b: ((b - shift) ** 2).sum(axis=0)) / x.shape[0]
+        shift = _total(x, lambda b: b.sum(axis=0)) / x.shape[0]
+        variance = _total(x, lambda b: ((b - shift) ** 2).sum(axis=0)) / x.shape[0]
         # The rounded mean can give a constant float64 column a tiny variance instead of 0: ask its values.
         constant = np.equal(*_extremes(x))
         scale = _reciprocal(np.where(constant, 0, np.sqrt(variance)))
     return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
 
 
-def _total(x: Any, shape: tuple[int, ...], f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The sum over blocks of rows of what `f` makes of each, float64 of this shape."""
+def _total(x: Any, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The sum of what `f` makes of each block of rows, float64."""
     def own(starts):
-        return sum((f(block) for _, block in row_blocks(x, np.float64, starts)), np.zeros(shape))
+        return sum(f(block) for _, block in row_blocks(x, np.float64, starts))
 
     return np.sum(together(block_starts(x), own), axis=0)
 

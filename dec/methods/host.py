@@ -56,18 +56,18 @@ def on_host(
     def run(codes, weight, seeds):
         import joblib
 
+        every = [np.asarray(a) for a in (codes, weight, seeds)]
         if not np.ndim(seeds):
-            return one(np.asarray(codes), np.asarray(weight), int(seeds))
-        s = max(map(len, (codes, weight, seeds)))  # what seeds share has a first axis of 1
+            return one(*every)
+        s = max(map(len, every))  # what seeds share has a first axis of 1
         several = min(s, joblib.cpu_count()) if codes.shape[1] >= PROCESSES else 1
-        each = ([np.asarray(a[i % len(a)]) for a in (codes, weight, seeds)] for i in range(s))
-        found = joblib.Parallel(several)(joblib.delayed(one)(*own) for own in each)
+        found = joblib.Parallel(several)(joblib.delayed(one)(*(a[i % len(a)] for a in every)) for i in range(s))
         return jax.tree.map(lambda *each: np.stack(each), *found)
 
     def one(codes, weight, seed):
         from threadpoolctl import threadpool_limits
 
-        used = np.asarray(weight) > 0
+        used = weight > 0
 
         def spread(found, shape):
             whole = np.zeros(shape.shape, shape.dtype)
