@@ -4,7 +4,6 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +101,9 @@ def test_streamed_rows_are_the_resident_ones(kind, tmp_path):
         np.testing.assert_array_equal(streamed[:], resident[:])
 
         def batches(data):
-            one = partial(data.batch, step=jnp.int32(3), size=40)
+            def one(key):
+                return data.batches(key, jnp.int32(0), 10, 40)(jnp.int32(3))
+
             keys = jax.random.split(jax.random.key(0), 3)
             return jax.vmap(one)(keys), jax.lax.map(one, keys), sweep(lambda x, w: (x, x.sum(0)), data)
 
