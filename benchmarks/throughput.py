@@ -14,6 +14,7 @@ Goals on an accelerator: at least .5 of the traffic floor with ten seeds; MFU at
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -40,6 +41,7 @@ def bandwidth(mebibytes: int, loops: int) -> float:
     return max(found)
 
 
+@functools.cache
 def products_seconds(batch: int, seeds: int, dtype: str, loops: int) -> float:
     """Of all products of a step of so many seeds, side by side; the best of 20 calls with so many steps' in each."""
     import jax
