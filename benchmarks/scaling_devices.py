@@ -33,7 +33,8 @@ CPU_SAYS = "These are forced devices on the cores of one CPU: their steps a seco
 
 def train(args, folder: Path, devices: int, words: list[str]) -> tuple[dict[tuple, float], dict[str, Any]]:
     """The losses of every phase, seed and period, and the metrics, of a run on so many devices."""
-    own = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    own = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     if args.platform == "gpu":
         own = {"CUDA_VISIBLE_DEVICES": ",".join(map(str, range(devices)))}
     if args.quick:

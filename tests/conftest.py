@@ -1,4 +1,4 @@
-"""Shared by all tests: compiled programs are kept between processes, and small configurations."""
+"""Shared by all tests: programs that compile soon and are kept between processes, and small configurations."""
 
 import os
 import tempfile
@@ -8,12 +8,22 @@ import jax
 import numpy as np
 import pytest
 
-# A compilation cache inside the run: many tests compile the same small programs, some in processes of their own.
-CACHE = os.environ.setdefault("DEC_CACHE", tempfile.mkdtemp(prefix="dec-tests-"))
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(CACHE) / "xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.02")
+# The tests compile much and compute next to nothing: without optimizations, and by the older of XLA's two ways of
+# generating code on a CPU, that takes a sixth of the time. What is compiled as users do is compared with it in
+# end_to_end/test_compiled.py. The cache is for the programs that many tests share, some in processes of their own.
+os.environ.setdefault("DEC_CACHE", tempfile.mkdtemp(prefix="dec-tests-"))
+COMPILATION = {
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_COMPILATION_CACHE_DIR": str(Path(os.environ["DEC_CACHE"]) / "xla"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.02",
+    "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
+}
+for name, value in COMPILATION.items():
+    os.environ.setdefault(name, value)
+jax.config.update("jax_disable_most_optimizations", bool(int(os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"])))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
+jax.config.update("jax_persistent_cache_min_compile_time_secs",
+                  float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]))
 
 
 @pytest.fixture(scope="session")
@@ -39,16 +49,7 @@ def tiny() -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def quick_compilation():
-    """Unoptimised programs: for tests that compile much and compute next to nothing."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unoptimised(request):
-    """In these folders all tests are of that kind."""
-    if request.path.parent.name in ("methods", "networks", "report"):
-        request.getfixturevalue("quick_compilation")
+@pytest.fixture
+def users_environment() -> dict[str, str]:
+    """The environment variables of a process whose programs are compiled as users' are, anew."""
+    return {name: value for name, value in os.environ.items() if name not in COMPILATION}

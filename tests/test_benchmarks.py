@@ -14,9 +14,9 @@ QUICK = ("engine", "kmeans", "cold_start", "scaling_rows", "scaling_devices", "s
 
 
 def ran(script, *words):
-    """The script's end, compiled without optimizations: what it tells of the speed is not looked at here."""
+    """The script's end; what it tells of the speed is not looked at here."""
     return subprocess.run([sys.executable, FOLDER / f"{script}.py", *words], capture_output=True, text=True,
-                          env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"})
+                          env=os.environ | {"JAX_PLATFORMS": "cpu"})
 
 
 @pytest.mark.parametrize("script", sorted(path.stem for path in FOLDER.glob("[a-z]*.py") if path.stem != "common"))

@@ -87,7 +87,7 @@ def test_data_that_are_missing_are_marked(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, quick_compilation):
+def place(tmp_path_factory):
     """A folder with a finished run and some unusable files."""
     folder = tmp_path_factory.mktemp("cli")
     with pytest.MonkeyPatch.context() as patch:

@@ -16,8 +16,6 @@ from dec.methods import METHODS
 from dec.methods.idec import idec
 from dec.metrics import accuracy
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @parametrize_with_checks([
     dec.DeepClustering(
@@ -34,7 +32,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 @pytest.fixture(scope="module")
-def fitted(blobs, tiny, quick_compilation):
+def fitted(blobs, tiny):
     return dec.IDEC(4, gamma=0.3, n_init=2, **tiny).fit(blobs[0])
 
 

@@ -62,7 +62,7 @@ def readme_blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S)
 
 
-def test_readme_example(capsys, monkeypatch, tmp_path, quick_compilation):
+def test_readme_example(capsys, monkeypatch, tmp_path):
     """The first Python block, on fewer steps."""
     monkeypatch.chdir(tmp_path)
     code = readme_blocks("python")[0]

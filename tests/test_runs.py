@@ -33,7 +33,7 @@ def history(folder, phase):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, quick_compilation):
+def place(tmp_path_factory):
     """A folder with a cache of its own, so that what is reused is what these tests have trained."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:

@@ -47,7 +47,7 @@ def fitted(frame, **options):
 
 
 @pytest.mark.slow
-def test_training_is_the_same_streamed_and_resident(tiny, monkeypatch, quick_compilation):
+def test_training_is_the_same_streamed_and_resident(tiny, monkeypatch):
     """The very same labels, anomaly scores and codes, from batches of several windows."""
     monkeypatch.setattr(rows, "WINDOW_BYTES", 150 * 24)  # of 150 rows of six features
     monkeypatch.setattr(rows, "LEAST_WINDOW", 1)

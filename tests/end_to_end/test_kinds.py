@@ -89,7 +89,7 @@ def shards(folder):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, quick_compilation):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kinds")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEC_CACHE", str(folder / "cache"))

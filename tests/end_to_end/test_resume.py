@@ -35,7 +35,7 @@ def dec(*words):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, quick_compilation):
+def whole(tmp_path_factory):
     """An uninterrupted run."""
     folder = tmp_path_factory.mktemp("resume")
     with pytest.MonkeyPatch.context() as patch:
@@ -50,8 +50,7 @@ def whole(tmp_path_factory, quick_compilation):
 @contextlib.contextmanager
 def process(run: Path):
     """`python -m dec train dec` in a process of its own, with its own cache."""
-    settings = {"DEC_CACHE": str(run.parent / "cache"), "DEC_CHECKPOINT_SECONDS": "0",
-                "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    settings = {"DEC_CACHE": str(run.parent / "cache"), "DEC_CHECKPOINT_SECONDS": "0"}
     started = subprocess.Popen([sys.executable, "-m", "dec", "train", "dec", *OPTIONS, "--out", run],
                                env=os.environ | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

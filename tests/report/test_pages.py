@@ -64,7 +64,7 @@ class Page(html.parser.HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, quick_compilation):
+def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reports")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEC_CACHE", str(folder / "cache"))

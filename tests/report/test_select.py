@@ -46,7 +46,7 @@ def test_ace_weighs_by_centrality():
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory, quick_compilation):
+def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("select")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEC_CACHE", str(folder / "cache"))

@@ -13,7 +13,6 @@ from dec.shallow.choose_k import choose_k, criteria, knee, vote
 from dec.training.checkpoint import Checkpoints
 from dec.training.session import Session
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 TINY = ("--hidden", 16, "--code-size", 3, "--pretraining.epochs", 3, "--limit", 200, "--quiet")
 
 

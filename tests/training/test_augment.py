@@ -76,7 +76,6 @@ def test_images_need_a_shape():
         Augment.of(Model(augmentation=Augmentation(shift=0.1), network=Network(shape=(10, 2))))
 
 
-@pytest.mark.usefixtures("quick_compilation")
 def test_targets_come_from_the_rows_as_they_are(blobs, tiny):
     """Of networks that do not move, what a refresh says is the same with and without other views; losses are not."""
     from dec.methods import make

@@ -8,8 +8,6 @@ from scipy.stats import chi2
 
 from dec.training.batches import batch_rows, next_window, permute
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 permuted = jax.jit(permute, static_argnames="n")
 
 

@@ -35,8 +35,8 @@ def well_separated(blobs):
 
 
 def started(devices, *args, **variables):
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # compiles sooner
-                                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags,
                                 "DEC_CHECKPOINT_SECONDS": "1"} | variables
     return subprocess.Popen([sys.executable, "-m", "dec", *map(str, args)], env=environment, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -11,8 +11,6 @@ from dec.training import engine, refine
 from dec.training.engine import CONVERGED, RUNNING, State, place, seed_keys
 from dec.training.refine import Refine, Trained
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 KEYS = seed_keys([3], "cluster")
 
 

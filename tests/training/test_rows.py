@@ -18,8 +18,6 @@ from dec.training.checkpoint import Checkpoints
 from dec.training.engine import place, sweep
 from dec.training.rows import SWEEP, Sparse, Windows, reading, window_rows
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 PLAIN = Scaling(np.float32(1), np.float32(0.5))
 
 
