@@ -143,7 +143,8 @@ def _chunk(phase, how, data, extra, keys, state, first, count):
     that has stopped is left out once a period.
     """
     TRACES[phase.name] += 1
-    shape = jax.eval_shape(lambda d, e, k, s: phase.period(d, e, k[0], jax.tree.map(lambda a: a[0], s), first)[1],
+    one = jax.jit(phase.period)  # so that it is traced once
+    shape = jax.eval_shape(lambda d, e, k, s: one(d, e, k[0], jax.tree.map(lambda a: a[0], s), first)[1],
                            data, extra, keys, state)
     records = jax.tree.map(lambda a: jnp.zeros((len(keys), RECORDS, *a.shape), a.dtype), shape)
 
@@ -153,7 +154,7 @@ def _chunk(phase, how, data, extra, keys, state, first, count):
         def stay(state):
             return state, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shape)
 
-        return lax.cond(state.status == RUNNING, lambda s: phase.period(data, extra, key, s, index), stay, state)
+        return lax.cond(state.status == RUNNING, lambda s: one(data, extra, key, s, index), stay, state)
 
     def going(carry):
         state, _, _, i = carry
