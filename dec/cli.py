@@ -29,6 +29,8 @@ COMMANDS = {
     "data": "the data sets there are; dec data inspect DATA, dec data prepare NAME --from DIR",
     "presets": "the cited protocols there are",
 }
+NETWORK = "model.network", "model.augmentation", "model.pretraining"  # of no use to a method on the input
+REFINEMENT = "model.refinement"  # nor to one without a loss
 DEFAULT_METHODS = ["kmeans", "ae+kmeans", "dec", "idec"]
 
 
@@ -92,6 +94,7 @@ def overview() -> str:
 def train(argv: list[str]) -> int:
     """dec train METHOD ..."""
     from dec.methods import METHODS, factory
+    from dec.methods import make as make_method
 
     parser = Parser(prog="dec train", description="Train one method over several seeds.",
                     usage="dec train METHOD [OPTION VALUE ...]",
@@ -130,6 +133,10 @@ def train(argv: list[str]) -> int:
         raise ValueError(f"name a method: dec train METHOD, one of {', '.join(METHODS)}")
     own = {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
     cells = sweep(run, own | given(args))
+    made = make_method(run.method, next(iter(cells.values())).options)
+    unused = (*(() if made.loss else (REFINEMENT,)), *(NETWORK if made.on == "input" else ()))
+    if vain := [f"--{name.split('.', 1)[1]}" for name in given(args) if name.startswith(unused)]:
+        warnings.warn(f"{run.method} makes no use of {', '.join(vain).replace('_', '-')}", stacklevel=2)
     folder = begin(args, Path(run.method).stem, cells)
     if len(cells) > 1:
         return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)

@@ -83,6 +83,17 @@ def test_data_that_are_missing_are_marked(monkeypatch):
     assert "not on this machine" not in lines["digits"]
 
 
+@pytest.mark.parametrize(("method", "vain"), [
+    ("kmeans", ["--network.hidden, --augmentation.shift, --pretraining.epochs, --refinement.optimizer.learning-rate"]),
+    ("ae+kmeans", ["--refinement.optimizer.learning-rate"]), ("dec", [])])
+def test_options_that_a_method_makes_no_use_of_are_named(method, vain, tmp_path, recwarn):
+    words = ["--shift", 0, "--hidden", 4, "--epochs", 1, "--refinement.optimizer.learning-rate", 0.1, "--limit", 50]
+    few = ["--steps", 1] if method == "dec" else []
+    assert dec("train", method, *words, *few, "--quiet", "--out", tmp_path / "run")[::2] == (0, "")
+    told = [str(one.message) for one in recwarn if "makes no use of" in str(one.message)]
+    assert told == [f"{method} makes no use of {names}" for names in vain]
+
+
 # Bad command lines.
 
 
