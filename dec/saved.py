@@ -23,7 +23,7 @@ from dec.methods.base import Method, View
 from dec.networks.autoencoder import Net, build
 from dec.training.checkpoint import read_arrays, write, write_arrays
 from dec.training.fit import Fit
-from dec.training.pretrained import ARRAYS, flat, model_folder, saved_params
+from dec.training.pretrained import ARRAYS, flat, model_folder, saved_params, unflat
 
 if TYPE_CHECKING:
     from dec.estimator import DeepClustering
@@ -158,7 +158,7 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
 
 
 def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int, posterior: bool) -> Net | None:
-    params = jax.tree.map(lambda array: array[None], saved_params(arrays))
+    params = unflat({name: array[None] for name, array in saved_params(arrays).items()})
     return Net(params, build(model.network, features, model.dtype, posterior)) if params else None
 
 

@@ -95,6 +95,7 @@ def prepare_jax(args: argparse.Namespace | None = None) -> None:
             raise ValueError(f"--device {device} is not on this machine, or its extra is not installed") from error
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # JAX leaves out what takes below 1 s
 
 
 def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:

@@ -116,10 +116,10 @@ def content_hash(x: Any) -> str:
     sha = hashlib.sha256(f"{getattr(x, 'dtype', 'table')} {x.shape} ".encode())
     if issparse(x) or hasattr(x, "columns") or x.dtype == object:
         for array in _arrays(x):
-            sha.update(_bytes(array))
+            sha.update(array.tobytes())
     else:
         def hashes(starts):
-            own = (hashlib.sha256(_bytes(block)).digest() for _, block in row_blocks(x, x.dtype, starts))
+            own = (hashlib.sha256(block.tobytes()).digest() for _, block in row_blocks(x, x.dtype, starts))
             return np.frombuffer(b"".join(own), np.uint8)
 
         sha.update(np.concatenate(processes.together(block_starts(x), hashes)).data)
@@ -137,10 +137,6 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
         for value in x:  # a text or a path
             yield np.frombuffer(value.encode() if isinstance(value, str) else value.read_bytes(), np.uint8)
             yield np.zeros(1, np.uint8)  # where one ends
-
-
-def _bytes(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 def pieces(table: Any) -> Iterator[pd.DataFrame]:

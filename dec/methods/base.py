@@ -92,6 +92,13 @@ class Method(NamedTuple):
     most: int = 0
 
 
+def at_least(least: float, **options: float) -> None:
+    """Raise a ValueError for an option that is below `least`."""
+    for name, value in options.items():
+        if value < least:
+            raise ValueError(f"{name}={value} must be at least {least}")
+
+
 def labels_of(log_q: Float[Array, "n k"]) -> Int[Array, " n"]:
     """The most probable cluster of each row, int32; -1 where every cluster is out."""
     label = jnp.argmax(log_q, axis=-1).astype(jnp.int32)

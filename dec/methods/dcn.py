@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from dec.config import Optimizer
-from dec.methods.base import Head, Method
+from dec.methods.base import Head, Method, at_least
 from dec.methods.brb import KEEP, brb
 from dec.methods.kmeans import kmeans
 from dec.shallow.distances import squared_distances
@@ -33,8 +33,7 @@ def dcn(lam: float = 0.02, recluster_every: int = 10, brb_every: int = 0, brb_ke
     References:
       Yang et al. 2017; the moving centers are equation 8.
     """
-    if lam < 0:
-        raise ValueError(f"lam={lam} must be at least 0")
+    at_least(0, lam=lam)
     if recluster_every < 0:
         raise ValueError(f"recluster_every={recluster_every} must be at least 0 epochs (0 is off)")
     hard = kmeans()

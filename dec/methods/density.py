@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dec.methods.base import Method
+from dec.methods.base import Method, at_least
 from dec.methods.host import Found, Metric, by_rows
 
 DECILES = np.arange(1, 10) / 10
@@ -29,7 +29,7 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
     """
     if eps is not None and eps <= 0:
         raise ValueError(f"eps={eps} must be above 0")
-    _check(min_samples)
+    at_least(1, min_samples=min_samples)
 
     def cluster(codes, k, seed):
         from sklearn.cluster import DBSCAN
@@ -69,9 +69,8 @@ def hdbscan(min_cluster_size: int = 15, min_samples: int = 5, metric: Metric = "
     References:
       Campello, Moulavi, Sander 2013.
     """
-    if min_cluster_size < 2:
-        raise ValueError(f"min_cluster_size={min_cluster_size} must be at least 2")
-    _check(min_samples)
+    at_least(2, min_cluster_size=min_cluster_size)
+    at_least(1, min_samples=min_samples)
 
     def cluster(codes, k, seed):
         from sklearn.cluster import HDBSCAN
@@ -80,8 +79,3 @@ def hdbscan(min_cluster_size: int = 15, min_samples: int = 5, metric: Metric = "
         return Found(HDBSCAN(min_cluster_size=size, min_samples=count, copy=True).fit(codes).labels_)
 
     return by_rows(cluster, metric, noise=True)
-
-
-def _check(min_samples: int) -> None:
-    if min_samples < 1:
-        raise ValueError(f"min_samples={min_samples} must be at least 1")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from dec.methods.base import Head, Method
+from dec.methods.base import Head, Method, at_least
 from dec.methods.host import on_host
 
 FLOOR = 1e-6  # of the mean variance of a column, added to every component's variances
@@ -29,8 +29,7 @@ def gmm(covariance: Literal["full", "diag"] = "full", restarts: int = 10) -> Met
     """
     if covariance not in ("full", "diag"):
         raise ValueError(f"covariance={covariance!r} must be full or diag")
-    if restarts < 1:
-        raise ValueError(f"restarts={restarts} must be at least 1")
+    at_least(1, restarts=restarts)
 
     def init(key, net, view, k):
         codes = view.encode(net)

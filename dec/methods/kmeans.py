@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dec.methods.base import Head, Method
+from dec.methods.base import Head, Method, at_least
 from dec.methods.host import certain, on_host
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import kmeans as lloyd
@@ -23,7 +23,7 @@ def kmeans(restarts: int = 20) -> Method:
     References:
       Lloyd 1982; Arthur and Vassilvitskii 2007.
     """
-    _check(restarts)
+    at_least(1, restarts=restarts)
 
     def init(key, net, view, k):
         return Head(params=lloyd(key, view.encode(net), view.weight, k, restarts=restarts).centers)
@@ -43,9 +43,7 @@ def minibatch_kmeans(batch: int = 1024, restarts: int = 20) -> Method:
     References:
       Sculley 2010.
     """
-    _check(restarts)
-    if batch < 1:
-        raise ValueError(f"batch={batch} must be at least 1")
+    at_least(1, restarts=restarts, batch=batch)
 
     def fit(codes, k, seed):
         from sklearn.cluster import MiniBatchKMeans
@@ -66,7 +64,7 @@ def bisecting_kmeans(restarts: int = 5) -> Method:
     References:
       Steinbach, Karypis, Kumar 2000.
     """
-    _check(restarts)
+    at_least(1, restarts=restarts)
 
     def fit(codes, k, seed):
         from sklearn.cluster import BisectingKMeans
@@ -74,11 +72,6 @@ def bisecting_kmeans(restarts: int = 5) -> Method:
         return BisectingKMeans(k, n_init=restarts, random_state=seed).fit(codes).cluster_centers_
 
     return _by_centers(fit)
-
-
-def _check(restarts: int) -> None:
-    if restarts < 1:
-        raise ValueError(f"restarts={restarts} must be at least 1")
 
 
 def _by_centers(fit: Callable[[np.ndarray, int, int], np.ndarray]) -> Method:

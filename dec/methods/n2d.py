@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dec.config import unknown
-from dec.methods.base import Head, Method, View
+from dec.methods.base import Head, Method, View, at_least
 from dec.methods.baselines import BASELINES
 from dec.methods.host import FAR, Known, nearest, on_host, sample
 
@@ -56,8 +56,7 @@ def n2d(
         raise ValueError(unknown("cluster", cluster, list(BASELINES)))
     if manifold == "umap" and importlib.util.find_spec("umap") is None:
         raise ValueError("manifold='umap' needs umap-learn: pip install 'dec[umap]', or choose isomap or tsne")
-    if neighbors < 2:
-        raise ValueError(f"neighbors={neighbors} must be at least 2")
+    at_least(2, neighbors=neighbors)
     if dimensions is not None and not 1 <= dimensions <= (3 if manifold == "tsne" else dimensions):
         raise ValueError(f"dimensions={dimensions} must be at least 1, and for tsne at most 3")
     if rows_by not in ("nearest", "head"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dec.methods.base import Method
+from dec.methods.base import Method, at_least
 from dec.methods.host import Found, Metric, by_rows
 
 
@@ -45,8 +45,7 @@ def spectral(neighbors: int = 10, metric: Metric = "euclidean") -> Method:
     References:
       Ng, Jordan, Weiss 2001; von Luxburg 2007.
     """
-    if neighbors < 2:
-        raise ValueError(f"neighbors={neighbors} must be at least 2")
+    at_least(2, neighbors=neighbors)
 
     def cluster(codes, k, seed):
         from sklearn.cluster import SpectralClustering

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from dec.methods.base import OUT, Head, Method
+from dec.methods.base import OUT, Head, Method, at_least
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import dot
 from dec.shallow.som import fit_map, quality, ward
@@ -39,9 +39,7 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
     References:
       Kohonen 1982, 1990; the groups: Vesanto and Alhoniemi 2000.
     """
-    for name, value in (("height", height), ("width", width), ("passes", passes)):
-        if value < 1:
-            raise ValueError(f"{name}={value} must be at least 1")
+    at_least(1, height=height, width=width, passes=passes)
     if not 0 < t_min <= t_max:
         raise ValueError(f"t_min={t_min} must be above 0 and at most t_max={t_max}")
 

@@ -12,13 +12,6 @@ from jaxtyping import Array, Float, Key
 LEAST_LOG_VARIANCE = -12.0  # of a component in training; with less, its likelihood has no bound
 
 
-def log_density(
-    z: Float[Array, "*b c"], mean: Float[Array, "*b c"], log_variance: Float[Array, "*b c"]
-) -> Float[Array, "*b"]:
-    """log N(z; μ, σ²)."""
-    return -0.5 * jnp.sum(math.log(2 * math.pi) + log_variance + (z - mean) ** 2 * jnp.exp(-log_variance), axis=-1)
-
-
 def divergence(
     mean: Float[Array, "*b c"], log_variance: Float[Array, "*b c"],
     other: Float[Array, "*b c"], other_log_variance: Float[Array, "*b c"],
@@ -36,8 +29,11 @@ class Mixture(NamedTuple):
     log_variance: Float[Array, "k c"]
 
     def log_joint(self, z: Float[Array, "b c"]) -> Float[Array, "b k"]:
-        """log p(z, c)."""
-        return jax.nn.log_softmax(self.logits) + log_density(z[:, None], self.mean, self.floored())
+        """log p(z, c) = log π_c + log N(z; μ_c, σ_c²)."""
+        log_variance = self.floored()
+        squares = (z[:, None] - self.mean) ** 2 * jnp.exp(-log_variance)
+        log_density = -0.5 * jnp.sum(math.log(2 * math.pi) + log_variance + squares, axis=-1)
+        return jax.nn.log_softmax(self.logits) + log_density
 
     def draw(self, key: Key[Array, ""], n: int, cluster: int) -> Float[Array, "n c"]:
         """n draws of p(z | c)."""

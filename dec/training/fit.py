@@ -24,7 +24,7 @@ from dec.shallow.agreement import agreement
 from dec.shallow.choose_k import ROWS, choose_k
 from dec.training import mesh, pretrained
 from dec.training.augment import Augment
-from dec.training.checkpoint import Checkpoint, unpack, write_arrays
+from dec.training.checkpoint import Checkpoint, write_arrays
 from dec.training.engine import (
     CONVERGED,
     NOT_FINITE,
@@ -90,7 +90,7 @@ class Fit:
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
         """Reconstructions from codes, on the scale of the data."""
-        out = codes if self.nets is None else _decode(jnp.asarray(codes), self._one(self.nets, seed))
+        out = codes if self.nets is None else _decode(self._one(self.nets, seed), jnp.asarray(codes))
         return np.asarray(self.scaling.invert(np.asarray(out)))
 
     def centers(self) -> Float[np.ndarray, "k c"] | None:
@@ -127,9 +127,7 @@ def _assign(method: Method, data: Data, net: Net | None, head):
     return sweep(lambda x, weight: (method.assign(head, x if net is None else net.encode(x)), ()), data)[0]
 
 
-@jax.jit
-def _decode(codes, net: Net):
-    return net.decode(codes)
+_decode = jax.jit(Net.decode)
 
 
 @partial(jax.jit, static_argnames=("phase", "how"))
@@ -205,7 +203,7 @@ def fit(
         with reading(data.x), session.clock("cluster"):
             if refining:
                 like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
-                states, start = unpack(resume.content, like), resume.period
+                states, start = resume.state(like), resume.period
             else:
                 states, start = _start(phase, data, seed_keys(session.seeds, "start"), nets, how=how), 0
             states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)

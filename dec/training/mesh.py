@@ -46,7 +46,7 @@ def start(axes: dict[str, int], coordinator: str | None = None, processes: int |
         jax.distributed.initialize(None if coordinator == "auto" else coordinator, processes, process,
                                    heartbeat_timeout_seconds=LOST)
     devices, seeds = jax.device_count(), axes.get(SEEDS, 1)
-    data = axes.get(DATA, max(devices // seeds, 1))
+    data = axes.get(DATA, max(devices // max(seeds, 1), 1))
     if seeds < 1 or data < 1 or seeds * data != devices:
         raise ValueError(f"--mesh {SEEDS}={seeds},{DATA}={data} takes {seeds * data} devices, but there are {devices}")
     jax.set_mesh(jax.make_mesh((seeds, data), (SEEDS, DATA), axis_types=(AxisType.Auto,) * 2))

@@ -32,7 +32,7 @@ class Pretrain:
 
     Attributes:
       name: of the stage, for the history.
-      epochs: passes over the rows.
+      periods: epochs, passes over the rows.
       batch_size: rows a step.
       rows: n, the training rows.
       rate: part of the layers' inputs dropped.
@@ -42,7 +42,7 @@ class Pretrain:
     """
 
     name: str
-    epochs: int
+    periods: int
     batch_size: int
     rows: int
     rate: float
@@ -51,15 +51,11 @@ class Pretrain:
     augment: Augment | None = None
 
     @property
-    def periods(self) -> int:
-        return self.epochs
-
-    @property
     def steps_per_epoch(self) -> int:
         return -(-self.rows // self.batch_size)
 
     def _optimizer(self) -> tuple[optax.GradientTransformation, optax.Schedule]:
-        return transform(self.config.optimizer, self.steps_per_epoch, self.epochs * self.steps_per_epoch)
+        return transform(self.config.optimizer, self.steps_per_epoch, self.periods * self.steps_per_epoch)
 
     def start(self, net: Net) -> State:
         """The state before the first epoch, for one seed."""
@@ -116,10 +112,7 @@ class Pretrain:
         self, f: Callable[[Float[Array, "c d"], Float[Array, " c"]], Float[Array, " c"]], data: Data
     ) -> Float[Array, ""]:
         """The mean of a function of rows and their weights over all rows."""
-        def chunk(x, weight):
-            return (), jnp.sum(f(x, weight) * weight)
-
-        return sweep(chunk, data)[1] / data.n
+        return sweep(lambda x, weight: ((), jnp.sum(f(x, weight) * weight)), data)[1] / data.n
 
     def _best(self, best: Best, loss: Float[Array, ""], epoch: Int[Array, ""], net: Net) -> Best:
         better = loss < best.loss
@@ -151,6 +144,4 @@ def stages(model: config.Model, rows: int) -> list[Pretrain]:
     # Xie et al. 2016, section 3.2: after the denoising layers, the whole is fine-tuned without dropout.
     end_to_end = stage("pretrain", pretraining.epochs, 0.0 if pretraining.layerwise_epochs else pretraining.dropout)
     finetune = stage("finetune", pretraining.finetune_epochs, 0.0)
-    return [s for s in (*layerwise, end_to_end, finetune) if s.epochs]
-
-
+    return [s for s in (*layerwise, end_to_end, finetune) if s.periods]

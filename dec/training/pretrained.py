@@ -20,7 +20,7 @@ from dec.data.base import content_hash
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows, Subset
 from dec.networks.autoencoder import Autoencoder, Net
-from dec.training.checkpoint import Checkpoint, read_arrays, unpack, write_arrays
+from dec.training.checkpoint import Checkpoint, read_arrays, write_arrays
 from dec.training.engine import NOT_FINITE, Data, device, execution, over_seeds, place, seed_keys, sweep
 from dec.training.pretrain import Pretrain, stages
 from dec.training.rows import reading, window_rows
@@ -108,7 +108,7 @@ def _train(
             start = 0
             if resume and phase.name == resume.stage:
                 like = jax.eval_shape(partial(_start, phase, how=how), nets)
-                states, start = unpack(resume.content, like), resume.period
+                states, start = resume.state(like), resume.period
             else:
                 states = _start(phase, nets, how)
             states = session.run(phase, data, watched, seed_keys(seeds, phase.name), states, start, seeds, encode_seeds)
@@ -174,9 +174,9 @@ def model_folder(path: str | Path) -> Path | None:
     return next((folder for folder in (Path(path), Path(path) / "model") if (folder / ARRAYS).is_file()), None)
 
 
-def saved_params(arrays: dict[str, np.ndarray]) -> PyTree:
-    """The network's parameters among the arrays of a saved model; empty where it has no network."""
-    return unflat({name.removeprefix("net/"): array for name, array in arrays.items() if name.startswith("net/")})
+def saved_params(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The network's parameters, as of `flat`, among the arrays of a saved model; empty where it has no network."""
+    return {name.removeprefix("net/"): array for name, array in arrays.items() if name.startswith("net/")}
 
 
 def warm_start(path: str, module: Autoencoder) -> Net:
@@ -188,14 +188,14 @@ def warm_start(path: str, module: Autoencoder) -> Net:
     folder = model_folder(path)
     if folder is None:
         raise ValueError(f"warm_start={path!r} is neither a saved model nor a run folder with one")
-    saved = traverse_util.flatten_dict(saved_params(read_arrays(folder / ARRAYS)[0]), sep="/")
+    saved = saved_params(read_arrays(folder / ARRAYS)[0])
     wanted = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))
     shapes = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(wanted, sep="/").items()}
     saved = {name: leaf for name, leaf in saved.items() if name in shapes or "posterior" not in name}
     found = {name: leaf.shape for name, leaf in saved.items()}
     if shapes != found:
         raise ValueError(f"warm_start={path!r} has layers {found}; this network and data need {shapes}")
-    return Net(traverse_util.unflatten_dict(saved, sep="/"), module)
+    return Net(unflat(saved), module)
 
 
 def _read_cached(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

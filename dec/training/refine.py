@@ -24,6 +24,8 @@ START_ROWS = 2**18  # at most so many rows, and so many of their values, are loo
 START_VALUES = 2**28
 KEPT_ROWS = 2**20  # of more rows, what a refresh says of each is not kept but computed again for each batch
 
+FROZEN = {"none": (), "encoder": ("encoder", "embedding", "posterior"), "decoder": ("decoder",)}  # names of layers
+
 
 class Trained(NamedTuple):
     """What the optimizer of this phase changes."""
@@ -210,12 +212,15 @@ class Refine:
     def _free(self, moves: Trained) -> Trained:
         """What moves without the part of the network that is frozen."""
         def part(path, move):
-            return move and (self.config.freeze == "none" or self.config.freeze not in jax.tree_util.keystr(path))
+            return move and not self._frozen(path)
 
         return moves._replace(net=jax.tree_util.tree_map_with_path(part, moves.net))
 
+    def _frozen(self, path: tuple) -> bool:
+        return any(layers in jax.tree_util.keystr(path) for layers in FROZEN[self.config.freeze])
+
     def _check_frozen(self, path: tuple, old: Array, new: Array) -> None:
-        if new is not old and self.config.freeze in jax.tree_util.keystr(path):
+        if new is not old and self._frozen(path):
             raise ValueError(f"refinement.freeze={self.config.freeze!r} must be 'none' for a method that changes the "
                              "network itself between epochs, as brb_every asks for")
 

@@ -21,11 +21,6 @@ from dec.training.engine import RUNNING, Phase, Visit, run
 from dec.training.mesh import agreed, anywhere, gathered
 
 
-def checkpoint_seconds() -> float:
-    """At least so long between two checkpoints of one phase: $DEC_CHECKPOINT_SECONDS, or a minute."""
-    return float(os.environ.get("DEC_CHECKPOINT_SECONDS", 60))
-
-
 class CompileClock:
     """Seconds JAX has spent tracing and compiling in this process.
 
@@ -145,8 +140,9 @@ class Session:
                 self.terms = {n: values[np.arange(len(last)), last] for n, values in visit.records.items()}
                 self.codes = lambda: np.asarray(encode(data, gathered(visit.state.net)))
                 self.callback(self)
-            due = visit.finished or time.perf_counter() - self._saved >= checkpoint_seconds()
-            due, stop = agreed(due), self._stop()
+            least = float(os.environ.get("DEC_CHECKPOINT_SECONDS", 60))  # between two checkpoints of a phase
+            due = agreed(visit.finished or time.perf_counter() - self._saved >= least)
+            stop = self._stop()
             if self.checkpoints and (due or stop):
                 self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}

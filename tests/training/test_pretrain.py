@@ -83,7 +83,7 @@ def test_a_layers_stage_changes_its_own_pair_alone(x, start, run_phase, identica
 def test_the_stages_in_order():
     def listed(**config):
         model = Model(network=Network(hidden=(16,)), pretraining=Pretraining(**config))
-        return [(s.name, s.epochs, s.rate, s.layer) for s in stages(model, 10)]
+        return [(s.name, s.periods, s.rate, s.layer) for s in stages(model, 10)]
 
     assert listed(epochs=3) == [("pretrain", 3, 0.0, None)]
     assert listed(epochs=3, dropout=0.2, finetune_epochs=2) == [("pretrain", 3, 0.2, None), ("finetune", 2, 0.0, None)]

@@ -3,10 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dec.config import Refinement
+from dec.config import Network, Refinement
 from dec.data.scaling import Scaling
 from dec.methods import make
 from dec.methods.base import Head
+from dec.networks.autoencoder import Net, build
 from dec.training import engine, refine
 from dec.training.engine import CONVERGED, RUNNING, State, place, seed_keys
 from dec.training.refine import Refine, Trained
@@ -54,6 +55,16 @@ def test_frozen_parts_bounds_and_tolerance(start, data, run_phase, identical, fr
     ran = records["loss"][0, :periods]
     np.testing.assert_array_equal(np.isnan(ran), [False] * (periods - 1) + [status == CONVERGED])
     np.testing.assert_allclose(records["reconstruction"] + records["clustering"], records["loss"], rtol=1e-6)
+
+
+def test_a_frozen_encoder_is_all_that_codes_come_from():
+    network = Network(hidden=(8,), code_size=2, output="mixed", blocks=("categorical:30", "gaussian:2"),
+                      embed_above=10, variational=True)
+    net = Net.fresh(jax.random.key(0), build(network, 32))
+    phase = Refine(make("idec"), 4, 300, 64, Refinement(freeze="encoder"))
+    moves = phase._free(Trained(jax.tree.map(lambda _: True, net), True)).net.params["params"]
+    assert {name.rsplit("_", 1)[0]: all(jax.tree.leaves(layer)) for name, layer in moves.items()} == {
+        "encoder": False, "embedding": False, "posterior": False, "decoder": True, "log": True}  # log_variance
 
 
 @pytest.mark.parametrize(("moved", "status", "step"), [(75, CONVERGED, 3), (225, RUNNING, 6)])
