@@ -10,7 +10,6 @@ MNIST is read from $DEC_DATA/mnist (the four original gzip IDX files); by --quic
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +20,7 @@ from versus_clustpy import (
     DEC_RATE,
     LAYERS,
     RATE,
+    defaults,
     mnist,
     random_rows,
     reconstruction,
@@ -41,7 +41,7 @@ def bare(phase: str, x: Any, batch: int) -> Callable[[], float]:
     encoder = initial_layers(key, LAYERS)
     params = (encoder, initial_layers(key, LAYERS[::-1]) if phase == "pretrain" else jnp.zeros((CLUSTERS, LAYERS[-1])))
     loss, rate = (reconstruction, RATE) if phase == "pretrain" else (self_training, DEC_RATE)
-    start, program, _ = scan_epoch(loss, rate, x.shape, batch, jax.tree.structure(params))
+    start, program, _ = scan_epoch(loss, rate, x.shape, batch)
     state = params, start(params)
 
     def epoch() -> float:
@@ -57,7 +57,6 @@ def engine(phase: str, x: Any, batch: int) -> tuple[Callable[[], float], Callabl
     import jax
     import jax.numpy as jnp
 
-    from dec import config
     from dec.data.scaling import fit_scaling
     from dec.methods import make
     from dec.networks.autoencoder import Net, build
@@ -65,27 +64,22 @@ def engine(phase: str, x: Any, batch: int) -> tuple[Callable[[], float], Callabl
     from dec.training.pretrain import stages
     from dec.training.refine import Refine
 
-    n, steps = len(x), -(-len(x) // batch)
-    network = config.Network(hidden=LAYERS[1:-1], code_size=LAYERS[-1], activation="leaky_relu",
-                             initializer="fan_in_uniform")
-    module, keys, data = build(network, x.shape[1]), seed_keys([0], phase), place(x, fit_scaling(x, "none"))
+    steps = -(-len(x) // batch)
+    model = defaults(1000, 1000 * steps, steps, batch)
+    module, keys, data = build(model.network, x.shape[1]), seed_keys([0], phase), place(x, fit_scaling(x, "none"))
     nets = jax.vmap(lambda key: Net.fresh(key, module))(keys)
     if phase == "pretrain":
-        optimizer = config.Optimizer(name="adam", learning_rate=RATE)
-        runs = stages(config.Model(network=network, batch_size=batch,
-                                   pretraining=config.Pretraining(epochs=1000, optimizer=optimizer)), n)[0]
+        runs = stages(model, len(x))[0]
         state, alone = jax.vmap(runs.start)(nets), None
     else:
-        optimizer = config.Optimizer(name="adam", learning_rate=DEC_RATE)
-        runs = Refine(make("dec", {"target": "batch"}), CLUSTERS, n, batch, config.Refinement(
-            steps=1000 * steps, refresh_every=steps, tolerance=0.0, optimizer=optimizer))
+        runs = Refine(make("dec", {"target": "batch"}), CLUSTERS, len(x), batch, model.refinement)
         state = jax.jit(jax.vmap(lambda key, net: runs.start(data, key, net)))(keys, nets)
         one = jax.tree.map(lambda a: a[0] + 0, state)  # a copy: the state itself is donated
-        labels = jax.jit(runs.labels)
-        common.timed(labels, data, one)
+        refresh = jax.jit(runs._refresh)
+        common.timed(refresh, data, one)
 
         def alone() -> float:
-            return common.timed(labels, data, one)[0]
+            return common.timed(refresh, data, one)[0]
 
     at = 0
 
@@ -100,17 +94,11 @@ def engine(phase: str, x: Any, batch: int) -> tuple[Callable[[], float], Callabl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, "2560 random rows, 4 epochs")
     parser.add_argument("--rows", type=int, default=14000, help="of MNIST (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=256, help="rows a step (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=12, help="that count, of each side (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: all CPUs)")
-    parser.add_argument("--quick", action="store_true", help="2560 random rows, 4 epochs")
-    parser.add_argument("--out", help="where to write the JSON")
-    args = parser.parse_args()
-    if args.quick:
-        args.rows, args.epochs = 2560, 4
-    common.limit_threads(args.threads)
+    args = common.parse(parser, rows=2560, epochs=4)
     os.environ["JAX_PLATFORMS"] = "cpu"
     x = random_rows(args.rows) if args.quick else mnist(args.rows)
     result, lines = {}, []
@@ -126,8 +114,7 @@ def main() -> None:
             "engine / bare scan": common.spread(e / b for e, b, _ in steady),
             "engine without the pass / bare scan": common.spread((e - p) / b for e, b, p in steady)}
         lines.append([phase, *(common.show(values, digits=2) for values in result[phase].values())])
-    common.write_json(args.out, {"question": __doc__.splitlines()[0], "options": vars(args) | {"out": None},
-                                 "result": result})
+    common.save(args, __doc__, result)
     print(markdown(["phase", *result["dec"]], lines))
 
 

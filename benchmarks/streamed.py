@@ -12,7 +12,6 @@ A file of random uint8 rows is written and mapped. Then, with the network of the
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
@@ -122,15 +121,17 @@ def rates(x: np.ndarray, resident: int, steps: int, sweep_rows: int, batch: int,
     """Rows a second of both sides in turn, and compile seconds."""
     from dec.data.scaling import Scaling
     from dec.training import engine
-    from dec.training.rows import reading
+    from dec.training.rows import HELD, reading
 
     scaling = Scaling(np.float32(127.5), np.float32(1 / 127.5))
     data = {"resident": engine.place(x[:resident], scaling), "streamed": engine.place(x, scaling, 0)}
-    rows = {"train": steps * batch, "sweep": sweep_rows}
+    rows, window = {"train": steps * batch, "sweep": min(sweep_rows, resident)}, data["streamed"].window
+    if rows["sweep"] <= HELD * window < len(x):
+        sys.exit(f"--sweep-rows and --resident must be above {HELD * window}: so many rows of the file are kept, and "
+                 "none of them would be read again")
     found: dict = {side: {"train": [], "sweep": []} for side in SIDES}
     with reading(*(d.x for d in data.values())):
-        made = {side: programs(data[side], steps, min(sweep_rows, resident), batch) for side in SIDES}
-        rows["sweep"] = min(sweep_rows, resident)
+        made = {side: programs(data[side], steps, rows["sweep"], batch) for side in SIDES}
         for turn in range(repeats):
             for side in SIDES:
                 print(f"turn {turn + 1} of {repeats}: {side} (load {os.getloadavg()[0]:.1f})", file=sys.stderr)
@@ -160,22 +161,16 @@ def whole(x: np.ndarray, steps: int, batch: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, "20,000 rows (one window), 10 steps: half a minute")
     parser.add_argument("--rows", type=int, default=10_000_000, help="of the file (default: %(default)s)")
-    parser.add_argument("--resident", type=int, default=500_000, help="rows held on the device (default: %(default)s)")
+    parser.add_argument("--resident", type=int, default=600_000, help="rows held on the device (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="of DEC, a turn (default: %(default)s)")
-    parser.add_argument("--sweep-rows", type=int, default=400_000, help="of a sweep, a turn (default: %(default)s)")
+    parser.add_argument("--sweep-rows", type=int, default=600_000, help="of a sweep, a turn (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=256, help="rows a step (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="turns of both sides (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="(default: all CPUs)")
     parser.add_argument("--dir", type=Path, help="where the file is, or is written and left; default: a folder that "
                                                  "is removed in the end")
-    parser.add_argument("--quick", action="store_true", help="20,000 rows (one window), 10 steps: half a minute")
-    parser.add_argument("--out", help="where to write the JSON")
-    args = parser.parse_args()
-    if args.quick:
-        args.rows, args.resident, args.steps, args.sweep_rows, args.repeats = 20_000, 10_000, 10, 5000, 1
-    common.limit_threads(args.threads)
+    args = common.parse(parser, rows=20_000, resident=10_000, steps=10, sweep_rows=5000, repeats=1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.dir or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,8 +178,7 @@ def main() -> None:
         summary = {"whole": whole(x, args.steps, args.batch)}  # first, while there is little in memory
         summary |= rates(x, min(args.resident, args.rows), args.steps, args.sweep_rows, args.batch, args.repeats)
         del x
-    options = {name: value for name, value in vars(args).items() if name not in ("out", "dir")}
-    common.write_json(args.out, {"question": __doc__.splitlines()[0], "options": options, "summary": summary})
+    common.save(args, __doc__, summary)
     lines = [[side, common.show(summary[side]["train"], digits=0), common.show(summary[side]["sweep"], digits=0),
               f"{sum(summary[side]['compile_s'].values()):.1f}"] for side in SIDES]
     print(markdown(["rows", "train, rows/s", "sweep, rows/s", "compile s"], lines))

@@ -23,9 +23,7 @@ MNIST is read from $DEC_DATA/mnist (the four original gzip IDX files); by --quic
 
 from __future__ import annotations
 
-import argparse
 import functools
-import gzip
 import itertools
 import json
 import os
@@ -49,14 +47,10 @@ EVERY = 2  # epochs of DEC between two refreshes of this package's engine
 
 def mnist(rows: int) -> np.ndarray:
     """The first `rows` of one fixed uniform shuffle of the 70,000 images, in [0, 1]."""
-    folder = os.environ.get("DEC_DATA")
-    if not folder:
-        sys.exit("Set DEC_DATA to a folder that holds mnist/train-images-idx3-ubyte.gz and its companions.")
-    images = [gzip.decompress((Path(folder) / "mnist" / f"{part}-images-idx3-ubyte.gz").read_bytes())[16:]
-              for part in ("train", "t10k")]
-    x = np.frombuffer(b"".join(images), np.uint8).reshape(-1, LAYERS[0])
-    chosen = np.random.default_rng(0).permutation(len(x))[:rows]
-    return x[chosen].astype(np.float32) / 255
+    from dec.data import load
+
+    x = load("mnist").x.reshape(-1, LAYERS[0])
+    return x[np.random.default_rng(0).permutation(len(x))[:rows]].astype(np.float32) / 255
 
 
 def random_rows(rows: int) -> np.ndarray:
@@ -81,12 +75,13 @@ def clustpy_side(python: str, x: np.ndarray, threads: int, epochs: int, dec_epoc
             return json.loads(done.stdout.splitlines()[-1]) | dict(final)
 
 
-def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
+def dec_side(x: np.ndarray, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
     """This package's engine as its users run it; same fields as `scan_side`.
 
     A refinement period is EVERY epochs here and includes the refresh over all rows (labels and how many changed) that
     the other sides do not do; by default one comes every 140 steps, 2.5 epochs of 14,000 rows. `refresh_s` is the share
-    of such a pass in an epoch, timed by itself afterwards. `first_epoch_s` of DEC includes k-means with 20 restarts.
+    of such a pass in an epoch, timed by itself afterwards. The first of DEC's seconds an epoch are of its first period,
+    with compiling and k-means of 20 restarts.
     The reconstruction is averaged over features in the engine and multiplied back for the table; the loss of DEC is KL
     where the others log cross-entropy, so only the last column compares it.
     """
@@ -103,15 +98,16 @@ def dec_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: i
 
     session = Session([seed], progress=tick)
     fitted = fit(x, CLUSTERS, make("dec", {"target": "batch"}), model, session)
-    result = {"compile_s": session.seconds["compile"], "threads": threads, "dtype": "float32",
-              "codes": fitted.encode(x), "centers": fitted.centers()}
-    for phase, name in zip(PHASES, ("pretrain", "cluster")):
-        wall, cpu = [], []
+    result = {"compile_s": session.seconds["compile"], "codes": fitted.encode(x), "centers": fitted.centers()}
+    for phase, name, every, total in zip(PHASES, ("pretrain", "cluster"), (1, EVERY), (epochs, dec_epochs)):
+        wall, cpu, seen = [], [], 0
         for (_, _, wall0, cpu0), (at, done, wall1, cpu1) in itertools.pairwise(ticks):
             if at == name:
-                new = done * (EVERY if name == "cluster" else 1) - len(wall)
-                wall += [(wall1 - wall0) / new] * new
-                cpu += [(cpu1 - cpu0) / new] * new
+                new = min(done * every, total) - seen
+                seen += new
+                times = new if wall else 1  # the first call is left out of what is steady, however many epochs it has
+                wall += [(wall1 - wall0) / new] * times
+                cpu += [(cpu1 - cpu0) / new] * times
         result |= {f"{phase}_s": wall, f"{phase}_cpu_s": cpu, f"{phase}_loss": []}
     result["pretrain_loss"] = [r["loss"] * x.shape[1] for r in session.history if r["phase"] == "pretrain"]
     passes = []
@@ -137,12 +133,12 @@ def defaults(epochs: int, steps: int, every: int, batch: int):
     )
 
 
-def scan_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
+def scan_side(x: np.ndarray, epochs: int, dec_epochs: int, batch: int, seed: int) -> dict:
     """Bare JAX. compile_s; wall and CPU seconds and loss of every epoch of both phases; final codes and centers."""
     import jax
     import sklearn.cluster
 
-    result = {"compile_s": 0.0, "threads": threads, "dtype": "float32"}
+    result = {"compile_s": 0.0}
     keys = jax.random.split(jax.random.key(seed), 3)
     x = jax.numpy.asarray(x)
     encoder, decoder = initial(keys[0], LAYERS), initial(keys[1], LAYERS[::-1])
@@ -158,7 +154,7 @@ def scan_side(x: np.ndarray, threads: int, epochs: int, dec_epochs: int, batch: 
 def run_phase(result: dict, phase: str, loss, rate: float, params, key, x, epochs: int, batch: int):
     import jax
 
-    start, program, compile_s = scan_epoch(loss, rate, x.shape, batch, jax.tree.structure(params))
+    start, program, compile_s = scan_epoch(loss, rate, x.shape, batch)
     state = (params, start(params))
     seconds, cpu, losses = [], [], []
     for k in jax.random.split(key, epochs):
@@ -172,7 +168,7 @@ def run_phase(result: dict, phase: str, loss, rate: float, params, key, x, epoch
 
 
 @functools.cache
-def scan_epoch(loss, rate: float, shape: tuple[int, int], batch: int, _) -> tuple:
+def scan_epoch(loss, rate: float, shape: tuple[int, int], batch: int) -> tuple:
     """(state, key, x) -> (state, mean batch loss): one shuffled epoch in one program; compiled once a process."""
     import jax
     import jax.numpy as jnp
@@ -348,44 +344,35 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = common.parser(__doc__, "2560 random rows, 2 + 4 epochs, 2 turns")
     parser.add_argument("--clustpy-python", help="the interpreter that has ClustPy; without it that row is not run")
     parser.add_argument("--rows", type=int, default=14000, help="of MNIST (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=3, help="of pretraining, a turn (default: %(default)s)")
     parser.add_argument("--dec-epochs", type=int, default=6, help="of DEC, a turn (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=256, help="rows a step (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=3, help="turns of every side (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of every side (default: all CPUs)")
-    parser.add_argument("--quick", action="store_true", help="2560 random rows, 2 + 4 epochs, 2 turns")
-    parser.add_argument("--out", help="where to write the JSON")
-    args = parser.parse_args()
-    if args.quick:
-        args.rows, args.epochs, args.dec_epochs, args.repeats = 2560, 2, 4, 2
-    common.limit_threads(args.threads)
+    args = common.parse(parser, rows=2560, epochs=2, dec_epochs=4, repeats=2)
     os.environ["JAX_PLATFORMS"] = "cpu"
+    python, args.clustpy_python = args.clustpy_python, bool(args.clustpy_python)
     x = random_rows(args.rows) if args.quick else mnist(args.rows)
-    size = (args.threads, args.epochs, args.dec_epochs, args.batch)
+    size = args.epochs, args.dec_epochs, args.batch
     runs: dict[str, list[dict]] = {"clustpy": [], "dec": [], "bare scan": [], "matrix products alone": []}
+    sides = {"clustpy": lambda t: clustpy_side(python, x, args.threads, *size, t)} if python else {}
+    sides |= {"dec": lambda t: dec_side(x, *size, t), "bare scan": lambda t: scan_side(x, *size, t),
+              "matrix products alone": lambda t: gemm_side(x, *size)}
     loads = []
     for turn in range(args.repeats):
-        sides = {"clustpy": lambda t: clustpy_side(args.clustpy_python, x, *size, t) if args.clustpy_python else None,
-                 "dec": lambda t: dec_side(x, *size, t), "bare scan": lambda t: scan_side(x, *size, t),
-                 "matrix products alone": lambda t: gemm_side(x, *size[1:])}
         for side, run in sides.items():
             loads.append(os.getloadavg()[0])
             print(f"turn {turn + 1} of {args.repeats}: {side} (load {loads[-1]:.1f})", file=sys.stderr, flush=True)
             result = run(turn)
-            if result is None:
-                continue
             result.pop("labels", None)
             if "codes" in result:
                 result["kl"] = divergence(result.pop("codes"), result.pop("centers"))
             runs[side].append(result)
     result = summary(runs, len(x))
-    options = {name: value for name, value in vars(args).items() if name not in ("out", "clustpy_python")}
-    common.write_json(args.out, {"question": __doc__.splitlines()[0], "options": options,
-                                 "gflop_per_epoch": {phase: gflop(phase, len(x)) for phase in PHASES},
-                                 "load_before_each_side": loads, "summary": result, "runs": runs})
+    common.save(args, __doc__, {"gflop_per_epoch": {phase: gflop(phase, len(x)) for phase in PHASES},
+                                "load_before_each_side": loads, "summary": result, "runs": runs})
     print(table(result))
 
 

@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="turns of both sides (default: %(default)s)")
     common.add_device(parser)
     args = common.parse(parser, data=["digits"], epochs=3, dec_epochs=3, repeats=1)
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     from dec.data import load
     from dec.metrics import accuracy
 
