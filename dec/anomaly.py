@@ -45,18 +45,13 @@ def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
     return Usual(centers, float(np.median(distance)), float(np.median(error)), float(error.min()))
 
 
-def anomaly(fit: Any, usual: Usual, x: Any) -> Float[np.ndarray, " n"]:
-    """The mean of two parts, each 1 for a usual row and more for an odd one:
+def judge(fit: Any, usual: Usual, x: Any) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
+    """The log soft assignments of rows, and how odd each is: the mean of two parts, 1 for a usual row and more else,
 
         distance to the nearest center / its median,    (loss - least loss) / (median loss - least loss)
 
     A part whose median is the least there is (no network, or rows equal to their centers) is left out.
     """
-    return judge(fit, usual, x)[1]
-
-
-def judge(fit: Any, usual: Usual, x: Any) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
-    """The log soft assignments of rows and their `anomaly`, in one pass over them."""
     log_q, distance, error = _measured(fit, x, usual.centers)
     scales = ((distance, usual.distance), (error - usual.least, usual.error - usual.least))
     parts = [part / scale for part, scale in scales if scale > 0]

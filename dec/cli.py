@@ -12,25 +12,9 @@ import warnings
 from pathlib import Path
 
 from dec import commands, config
-from dec.options import Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
-from dec.start import begin, finish, forget_own_folder, only, prepare_jax, spare
+from dec.options import NETWORK, REFINEMENT, Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
+from dec.start import begin, finish, forget_own_folder, prepare_jax, resume, spare
 
-COMMANDS = {
-    "train": "train one method: dec train idec --data mnist --seeds 10",
-    "compare": "several methods in one table, on the same pretrained networks",
-    "evaluate": "the scores of a run, or of its model on other data",
-    "predict": "the clusters of new rows by a run's model",
-    "report": "a page with the figures, the scores and the clusters of a run or a table",
-    "describe": "what becomes of data on their way to a method, and the layers of its network",
-    "methods": "the methods there are",
-    "crosstab": "two clusterings counted together, joined on a column",
-    "choose-k": "how many clusters there are: five criteria and a recommendation",
-    "select": "the method, setting and seed of a table to go on with, without labels",
-    "data": "the data sets there are; dec data inspect DATA, dec data prepare NAME --from DIR",
-    "presets": "the cited protocols there are",
-}
-NETWORK = "model.network", "model.augmentation", "model.pretraining"  # of no use to a method on the input
-REFINEMENT = "model.refinement"  # nor to one without a loss
 DEFAULT_METHODS = ["kmeans", "ae+kmeans", "dec", "idec"]
 
 
@@ -51,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv[0] not in COMMANDS:
             raise ValueError(config.unknown("command", argv[0], list(COMMANDS)))
-        return HANDLERS[argv[0]](argv[1:])
+        return COMMANDS[argv[0]][0](argv[1:])
     except (ValueError, TypeError, OSError) as error:
         return ended(2, f"dec: {error}", debug)
     except Exception as error:
@@ -82,7 +66,7 @@ def ended(status: int, message: str, debug: bool = False) -> int:
 
 def overview() -> str:
     """The top-level help."""
-    lines = [f"  {name:<10} {about}" for name, about in COMMANDS.items()]
+    lines = [f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items()]
     return "\n".join([
         "usage: dec COMMAND ...", "", "Deep clustering in JAX: learn a representation and the clusters in it together.",
         "", *lines, "", "`dec COMMAND --help` tells more. --debug shows tracebacks."])
@@ -92,7 +76,6 @@ def overview() -> str:
 
 
 def train(argv: list[str]) -> int:
-    """dec train METHOD ..."""
     from dec.methods import METHODS, factory
     from dec.methods import make as make_method
 
@@ -121,8 +104,7 @@ def train(argv: list[str]) -> int:
     from dec import runs
 
     if args.resume:
-        folder = only(args, argv)
-        return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
+        return resume(args, argv)
     run = base_run(args)
     if method:
         keep = run.options if run.method == method else {}
@@ -146,7 +128,6 @@ def train(argv: list[str]) -> int:
 
 
 def compare(argv: list[str]) -> int:
-    """dec compare ..."""
     from dec.methods import METHODS, factory
 
     parser = Parser(prog="dec compare", usage="dec compare --methods METHOD ... [OPTION VALUE ...]",
@@ -164,8 +145,7 @@ def compare(argv: list[str]) -> int:
     from dec import runs
 
     if args.resume:
-        folder = only(args, argv)
-        return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
+        return resume(args, argv)
     base = base_run(args)
     if args.seeds is None and not args.config:
         base = dataclasses.replace(base, seeds=3)
@@ -175,13 +155,15 @@ def compare(argv: list[str]) -> int:
         own = {n.replace(f"{method}.", "options.", 1): v for n, v in vars(args).items()
                if n.startswith(f"{method}.") and v is not None}
         kept = base.options if method == base.method else {}
-        cells |= sweep(dataclasses.replace(base, method=method, options=kept), own | given(args))
+        new = sweep(dataclasses.replace(base, method=method, options=kept), own | given(args))
+        if twice := cells.keys() & new.keys():
+            raise ValueError(f"--methods has {' and '.join(sorted(twice))} twice; leave one out, or rename its file")
+        cells |= new
     folder = begin(args, "compare", cells)
     return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)
 
 
 def evaluate(argv: list[str]) -> int:
-    """dec evaluate RUN ..."""
     parser = Parser(prog="dec evaluate", description="Print the scores of a run; with --data, of its model elsewhere.")
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("--data", help="other data to predict and score")
@@ -198,7 +180,6 @@ def evaluate(argv: list[str]) -> int:
 
 
 def predict(argv: list[str]) -> int:
-    """dec predict RUN DATA ..."""
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
     parser.add_argument("run", type=Path, help="a run folder")
     parser.add_argument("data", help="as --data of train")
@@ -216,7 +197,6 @@ def predict(argv: list[str]) -> int:
 
 
 def crosstab(argv: list[str]) -> int:
-    """dec crosstab RUN_A RUN_B --on ID"""
     parser = Parser(prog="dec crosstab", description="Count the rows of two clusterings together, joined on a column "
                                                      "that names them in both: clusters of RUN_A against RUN_B's.")
     parser.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="a run folder, or a CSV with a column cluster")
@@ -229,22 +209,23 @@ def crosstab(argv: list[str]) -> int:
 
     counts, text = crosstab(*args.runs, args.on)
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         counts.to_csv(args.out)
     print(text)
     return 0
 
 
-HANDLERS = {
-    "train": train,
-    "compare": compare,
-    "evaluate": evaluate,
-    "predict": predict,
-    "report": commands.report,
-    "describe": commands.describe,
-    "methods": commands.methods,
-    "data": commands.data,
-    "crosstab": crosstab,
-    "choose-k": commands.choose_k,
-    "select": commands.select,
-    "presets": commands.presets,
+COMMANDS = {
+    "train": (train, "train one method: dec train idec --data mnist --seeds 10"),
+    "compare": (compare, "several methods in one table, on the same pretrained networks"),
+    "evaluate": (evaluate, "the scores of a run, or of its model on other data"),
+    "predict": (predict, "the clusters of new rows by a run's model"),
+    "report": (commands.report, "a page with the figures, the scores and the clusters of a run or a table"),
+    "describe": (commands.describe, "what becomes of data on their way to a method, and the layers of its network"),
+    "methods": (commands.methods, "the methods there are"),
+    "crosstab": (crosstab, "two clusterings counted together, joined on a column"),
+    "choose-k": (commands.choose_k, "how many clusters there are: five criteria and a recommendation"),
+    "select": (commands.select, "the method, setting and seed of a table to go on with, without labels"),
+    "data": (commands.data, "the data sets there are; dec data inspect DATA, dec data prepare NAME --from DIR"),
+    "presets": (commands.presets, "the cited protocols there are"),
 }

@@ -6,16 +6,16 @@ import argparse
 import dataclasses
 import inspect
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from dec import config
-from dec.options import Parser, add_fields, add_run_options, base_run, given, source_of, sweep
+from dec.options import NETWORK, REFINEMENT, Parser, add_fields, add_run_options, base_run, given, source_of, sweep
 from dec.start import prepare_jax, spare
 
 
 def data(argv: list[str]) -> int:
-    """dec data, dec data inspect DATA, dec data prepare NAME --from DIR"""
     what, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
     if what == "inspect":
         parser = Parser(prog="dec data inspect", usage="dec data inspect DATA [OPTION VALUE ...]",
@@ -48,7 +48,6 @@ def data(argv: list[str]) -> int:
 
 
 def report(argv: list[str]) -> int:
-    """dec report RUN"""
     parser = Parser(prog="dec report", description="Write report.html, one page that needs nothing else, and its "
                                                    "figures as files into the folder of a run or a table.")
     parser.add_argument("run", type=Path, help="a run folder, or that of a table")
@@ -76,7 +75,6 @@ def report(argv: list[str]) -> int:
 
 
 def describe(argv: list[str]) -> int:
-    """dec describe METHOD ..."""
     parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
                     description="What becomes of the data on their way to a method, and the layers of its network; "
                                 "nothing is trained.")
@@ -118,7 +116,6 @@ def span(text: str) -> range:
 
 
 def choose_k(argv: list[str]) -> int:
-    """dec choose-k ..."""
     parser = Parser(prog="dec choose-k", usage="dec choose-k [OPTION VALUE ...]", conflict_handler="resolve",
                     description="Five criteria for the number of clusters, and the median of what they recommend.")
     add_run_options(parser)
@@ -132,8 +129,7 @@ def choose_k(argv: list[str]) -> int:
     args = parser.parse(argv)
     spare(args, ".csv", ".png", ".svg", ".pdf")
     options = given(args)
-    without = ("n_clusters", "model.refinement.") + (
-        ("model.network.", "model.pretraining.", "model.augmentation.") if args.on == "input" else ())
+    without = "n_clusters", REFINEMENT, *(NETWORK if args.on == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
         raise ValueError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
     asked = single(base_run(args), options | {"n_clusters": ["auto"]}, "dec choose-k")
@@ -159,12 +155,13 @@ def choose_k(argv: list[str]) -> int:
     training, validation = (x, None) if other is None else (other, x)
     scaling, nets = fit_scaling(training, run.model.scaling), None
     if args.on == "codes":
-        with Progress("choose-k: ") as progress:
-            session.progress = None if args.quiet else progress
+        with nullcontext() if args.quiet else Progress("choose-k: ") as session.progress:
             module = build(run.model.network, x.shape[1], run.model.dtype)
             cache = None if args.no_cache else pretrained_cache(Path(), True)
             nets = pretrained.networks(module, training, scaling, validation, run.model, session, cache)
     choice = recommended(x, scaling, nets, run.model, session, args.k)
+    if not choice["table"]:
+        raise ValueError(f"{choice['reason']}; lower the learning rate")
     table = pd.DataFrame(choice["table"], dtype=float).astype({"k": int})
     if args.out:
         kind = args.out.suffix[1:]
@@ -177,7 +174,6 @@ def choose_k(argv: list[str]) -> int:
 
 
 def select(argv: list[str]) -> int:
-    """dec select RUN"""
     parser = Parser(prog="dec select", description="Pick a method or setting, and a seed, without labels: "
                                                    "all are scored in the same spaces.")
     parser.add_argument("run", type=Path, help="the folder of a sweep, of dec compare, or of one run")
@@ -189,7 +185,6 @@ def select(argv: list[str]) -> int:
 
 
 def methods(argv: list[str]) -> int:
-    """dec methods"""
     from dec.methods import METHODS
 
     return listing("methods", argv, ((name, f"{inspect.getdoc(make).splitlines()[0]} ({source_of(make)})")
@@ -197,7 +192,6 @@ def methods(argv: list[str]) -> int:
 
 
 def presets(argv: list[str]) -> int:
-    """dec presets"""
     from dec.presets import PRESETS
 
     def lines(preset: Any) -> str:

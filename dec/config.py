@@ -26,6 +26,8 @@ def opt(default: Any, help: str, least: float = -math.inf, most: float = math.in
 
 def checked(value: Any, hint: Any, name: str) -> Any:
     """`value` as the type `hint` asks (an int where a float is wanted, a list for a tuple), or a ValueError."""
+    if hasattr(value, "tolist"):  # NumPy's numbers, which a grid search gives, become Python's
+        value = value.tolist()
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if (value is None and type(None) in args) or value in words(args):
@@ -260,17 +262,17 @@ def to_dict(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
-def from_dict(cls: type, values: dict[str, Any], where: str = "") -> Any:
-    """The inverse of `to_dict`: nested dictionaries to a checked config; absent fields keep their defaults.
+def from_dict(cls: type, values: dict[str, Any]) -> Any:
+    """The inverse of `to_dict`: nested dictionaries to a checked config; absent fields keep their defaults."""
+    return replace(cls(), values)
+
+
+def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
+    """`config` with the fields in the nested dictionary `values` replaced, each checked against its annotation.
 
     Raises:
       ValueError: for an unknown field (naming the nearest one) or a value of the wrong type.
     """
-    return replace(cls(), values, where)
-
-
-def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
-    """`config` with the fields in the nested dictionary `values` replaced, each checked against its annotation."""
     hints = _hints(type(config))
     if not isinstance(values, dict):
         raise ValueError(f"{where or 'a config'} must hold named options, not {values!r}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,17 +20,18 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dec import config, methods, saved
-from dec.anomaly import anomaly, fit_usual
+from dec.anomaly import fit_usual, judge
 from dec.data.stream import ParquetRows
 from dec.methods.base import Method, labels_of
+from dec.metrics import MOST_VALUES, internal
 from dec.networks.autoencoder import build, parameter_table
+from dec.report.progress import Progress
+from dec.report.table import layer_table
 from dec.training.checkpoint import Checkpoint
 from dec.training.fit import Fit, fit
 from dec.training.session import Session
 
 OWN = ("scaling", "batch_size", "stream_above", "dtype")  # fields of `config.Model` that are parameters by themselves
-MOST_VALUES = 2**26  # of codes_ for a method that clusters the input itself
-
 PARTS = {"network": config.Network, "augmentation": config.Augmentation, "pretraining": config.Pretraining,
          "refinement": config.Refinement}
 
@@ -133,9 +135,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             if path and part not in PARTS:
                 raise ValueError(config.unknown("parameter", name, list(self.get_params())))
             if path:
-                nested: Any = value
-                for field in reversed(path):
-                    nested = {field: nested}
+                nested = functools.reduce(lambda inner, field: {field: inner}, reversed(path), value)
                 setattr(self, part, config.replace(self._part(part), nested, f"{part}."))
         return self
 
@@ -149,8 +149,6 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def _model(self) -> config.Model:
         own = {name: getattr(self, name) for name in OWN}
-        if isinstance(self.batch_size, np.integer):
-            own["batch_size"] = int(self.batch_size)
         return config.replace(config.Model(), {name: self._part(name) for name in PARTS} | own)
 
     def _method(self) -> Method:
@@ -193,13 +191,8 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         """
         X = self._validate(X, reset=True)
         session = Session(self._seeds(), callback=self.callback)
-        if self.verbose:
-            from dec.report.progress import Progress
-
-            with Progress() as progress:
-                session.progress = progress
-                return self.fit_session(X, session)
-        return self.fit_session(X, session)
+        with Progress() if self.verbose else contextlib.nullcontext() as session.progress:
+            return self.fit_session(X, session)
 
     def fit_session(
         self, X: np.ndarray, session: Session, pretrain_on: np.ndarray | None = None, resume: Checkpoint | None = None
@@ -256,23 +249,23 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     # Use of a fitted model.
 
-    def _fitted(self) -> Fit:
+    @contextlib.contextmanager
+    def _fitted(self) -> Iterator[Fit]:
         check_is_fitted(self)
-        return self.fit_
+        with self._device():
+            yield self.fit_
 
     def transform(self, X: Any) -> np.ndarray:
         """Codes [n, c], float32."""
-        fitted = self._fitted()
-        with self._device():
+        with self._fitted() as fitted:
             return fitted.encode(self._validate(X, reset=False))
 
     def inverse_transform(self, codes: Any) -> np.ndarray:
         """Reconstructions [n, d] from codes [n, c], on the scale of the data."""
-        fitted = self._fitted()
-        codes = np.asarray(codes, np.float32)
-        if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
-            raise ValueError(f"codes of shape {codes.shape} must be [n, {self._n_features_out}]")
-        with self._device():
+        with self._fitted() as fitted:
+            codes = np.asarray(codes, np.float32)
+            if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
+                raise ValueError(f"codes of shape {codes.shape} must be [n, {self._n_features_out}]")
             return fitted.decode(codes)
 
     def sample(self, n: int, cluster: int, random_state: int = 0) -> np.ndarray:
@@ -281,44 +274,38 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         Raises:
           ValueError: for a method that is no generative model, or a cluster that is not there.
         """
-        fitted = self._fitted()
-        if fitted.method.sample is None:
-            raise ValueError(f"{type(self).__name__} cannot make up rows: its method is no generative model; vade and "
-                             "gmvae are")
-        if not 0 <= cluster < fitted.k:
-            raise ValueError(f"cluster={cluster} must be from 0 to {fitted.k - 1}")
-        with self._device():
+        with self._fitted() as fitted:
+            if fitted.method.sample is None:
+                raise ValueError(f"{type(self).__name__} cannot make up rows: its method is no generative model; vade "
+                                 "and gmvae are")
+            if not 0 <= cluster < fitted.k:
+                raise ValueError(f"cluster={cluster} must be from 0 to {fitted.k - 1}")
             return fitted.sample(n, cluster, random_state)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Soft assignments [n, k]; rows sum to 1, those of noise to 0."""
-        fitted = self._fitted()
-        with self._device():
+        with self._fitted() as fitted:
             return np.exp(fitted.log_assign(self._validate(X, reset=False)))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
-        fitted = self._fitted()
-        with self._device():
+        with self._fitted() as fitted:
             return np.asarray(labels_of(fitted.log_assign(self._validate(X, reset=False))))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """How usual each row is, [n]; as in scikit-learn, the lower, the more abnormal.
 
-        About -1 for a usual row; `dec.anomaly.anomaly` has the formula: how far from every cluster, and how badly
+        About -1 for a usual row; `dec.anomaly.judge` has the formula: how far from every cluster, and how badly
         reconstructed, in terms of the training rows.
         """
-        fitted = self._fitted()
-        with self._device():
-            return -anomaly(fitted, self.usual_, self._validate(X, reset=False))
+        with self._fitted() as fitted:
+            return -judge(fitted, self.usual_, self._validate(X, reset=False))[1]
 
     def score(self, X: Any, y: None = None) -> float:
         """Mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.
 
         y is ignored. Above 10,000 rows a fixed sample is taken. -1 where there is only one cluster.
         """
-        from dec.metrics import internal
-
         X = self._validate(X, reset=False)
         labels = self.predict(X)
         silhouette = internal(X, labels, self.fit_.scaling.apply)["silhouette"]
@@ -329,13 +316,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         return self.codes_.shape[1]
 
     def summary(self) -> str:
-        """The layer table of the network; before fitting, give X to `fit` first."""
-        check_is_fitted(self)
-        rows = parameter_table(
-            build(self._part("network"), self.n_features_in_, self.dtype, self._method().posterior))
-        lines = [f"{name:<12} {kernel:>12} {count:>12,}" for name, kernel, count in rows]
-        return "\n".join([f"{'layer':<12} {'kernel':>12} {'parameters':>12}", *lines,
-                          f"{'total':<12} {'':>12} {sum(row[2] for row in rows):>12,}"])
+        """The layer table of the network."""
+        with self._fitted():
+            network = self._part("network")
+            return layer_table(parameter_table(
+                build(network, self.n_features_in_, self.dtype, self._method().posterior)))
 
     # Files.
 

@@ -45,11 +45,7 @@ def is_run(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, config.Run]:
-    """The named runs of a table.
-
-    Raises:
-      ValueError: when the plan is damaged.
-    """
+    """The named runs of a table; a ValueError when the plan is damaged."""
     plan = read_json(folder / PLAN)
     if not isinstance(plan, dict) or not isinstance(plan.get("cells"), dict):
         raise ValueError(f"{folder / PLAN} is damaged: it has no cells")
@@ -57,11 +53,7 @@ def read_plan(folder: Path) -> dict[str, config.Run]:
 
 
 def read_config(path: Path) -> config.Run:
-    """The run in a config.json.
-
-    Raises:
-      FileNotFoundError, ValueError: when it is not there, damaged, or not that of a run.
-    """
+    """The run in a config.json; errors as of `read_json`, and a ValueError when it is not that of a run."""
     found = read_json(path)
     try:
         return config.from_dict(config.Run, found)
@@ -70,11 +62,7 @@ def read_config(path: Path) -> config.Run:
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """The content of a metrics.json.
-
-    Raises:
-      FileNotFoundError, ValueError: when it is not there, or damaged.
-    """
+    """The content of a metrics.json; errors as of `read_json`."""
     found = read_json(path)
     if not isinstance(found, dict) or not {"method", "n_clusters", "seeds", "seconds", "internal"} <= found.keys():
         raise ValueError(f"{path} is damaged: it lacks what a run's metrics hold")

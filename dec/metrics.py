@@ -1,9 +1,9 @@
-"""How good a clustering is: against classes (`external`), and by itself (`internal`, `sizes`).
+"""How good a clustering is: against classes (`external`), and by itself (`internal`).
 
 NumPy, SciPy and scikit-learn; never imported by training, which must not see a class label.
 
 Noise: the cluster label -1 marks rows that belong to no cluster. Every such row counts as wrong for the accuracy and
-for the purity; for the other external measures noise is one more cluster; `internal` and `sizes` leave it out.
+for the purity; for the other external measures noise is one more cluster; `internal` leaves it out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import issparse
 
 from dec.data.base import sample_rows
@@ -21,15 +22,12 @@ SILHOUETTE_ROWS = 10_000
 MOST_VALUES = 2**26  # a quarter of a gigabyte of float32
 
 
-def contingency(y: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts of class and cluster, without noise rows, and what the rows and columns stand for.
+def contingency(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Counts [classes, clusters] of rows, both sorted; rows of noise are left out, a class of nothing else is not.
 
     Args:
       y: [n], the classes: integers or strings.
       labels: int [n], the clusters; -1 is noise.
-
-    Returns:
-      int64 [classes, clusters], the sorted classes, and the sorted clusters.
 
     Raises:
       ValueError: the two differ in shape, are not one-dimensional, or are empty.
@@ -37,23 +35,18 @@ def contingency(y: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
     y, labels = np.asarray(y), np.asarray(labels)
     if y.ndim != 1 or y.shape != labels.shape or not len(y):
         raise ValueError(f"y and labels must be two vectors of one length > 0, not of shapes {y.shape}, {labels.shape}")
-    classes, row = np.unique(y, return_inverse=True)
-    clusters, column = np.unique(labels[labels != NOISE], return_inverse=True)
-    counts = np.zeros((len(classes), len(clusters)), np.int64)
-    np.add.at(counts, (row[labels != NOISE], column), 1)
-    return counts, classes, clusters
+    return pd.crosstab(y, labels).drop(columns=NOISE, errors="ignore")
 
 
-def matching(y: np.ndarray, labels: np.ndarray) -> dict[int, Any]:
-    """{cluster: class}, the one-to-one matching that puts most rows right (Hungarian algorithm).
+def matching(counts: pd.DataFrame) -> dict[int, Any]:
+    """{cluster: class} in the order of the classes, the one-to-one matching that puts most rows right (Hungarian).
 
     Where clusters and classes differ in number, those left over are not in it.
     """
     from scipy.optimize import linear_sum_assignment
 
-    counts, classes, clusters = contingency(y, labels)
-    pairs = zip(*linear_sum_assignment(counts, maximize=True))
-    return {int(clusters[j]): classes[i] for i, j in sorted(pairs, key=lambda pair: pair[1])}
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    return dict(zip(counts.columns[columns], counts.index[rows]))
 
 
 def accuracy(y: np.ndarray, labels: np.ndarray) -> float:
@@ -65,32 +58,22 @@ def accuracy(y: np.ndarray, labels: np.ndarray) -> float:
 
     References: Xie et al. 2016, equation 10.
     """
-    from scipy.optimize import linear_sum_assignment
-
-    counts, _, _ = contingency(y, labels)
-    return float(counts[linear_sum_assignment(counts, maximize=True)].sum() / len(y))
+    counts = contingency(y, labels)
+    return float(sum(counts.at[name, cluster] for cluster, name in matching(counts).items()) / len(y))
 
 
 def purity(y: np.ndarray, labels: np.ndarray) -> float:
     """Part of the rows whose class is the most frequent one of their cluster; noise rows count as wrong."""
-    counts, _, clusters = contingency(y, labels)
-    return float(counts.max(axis=0).sum() / len(y)) if len(clusters) else 0.0
+    return float(contingency(y, labels).max(axis=0).sum() / len(y))
 
 
-def confusion(y: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def confusion(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """`contingency` with its columns reordered: the matched clusters in the order of their classes, then the rest.
 
     With as many clusters as classes, the matched rows are on the diagonal.
-
-    Returns:
-      int64 [classes, clusters], the classes of its rows, the clusters of its columns.
     """
-    counts, classes, clusters = contingency(y, labels)
-    match = matching(y, labels)
-    position = {name: i for i, name in enumerate(classes.tolist())}
-    rank = [position[match[j]] if j in match else len(classes) for j in clusters.tolist()]
-    order = np.argsort(rank, kind="stable")
-    return counts[:, order], classes, clusters[order]
+    counts = contingency(y, labels)
+    return counts[list(dict.fromkeys([*matching(counts), *counts]))]
 
 
 def external(y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -131,9 +114,7 @@ def internal(
     from sklearn import metrics
 
     kept = np.flatnonzero(labels != NOISE)
-    rows = kept
-    if len(kept) > SILHOUETTE_ROWS:
-        rows = kept[sample_rows(len(kept), SILHOUETTE_ROWS)]
+    rows = kept[sample_rows(len(kept), min(len(kept), SILHOUETTE_ROWS))]
     every = kept if not issparse(x) and len(kept) * x.shape[1] <= MOST_VALUES else rows
 
     def measure(score: Callable[..., float], rows: np.ndarray) -> float | None:
@@ -150,9 +131,3 @@ def internal(
         "calinski_harabasz": measure(metrics.calinski_harabasz_score, every),
         "sample": len(every),
     }
-
-
-def sizes(labels: np.ndarray, k: int) -> tuple[np.ndarray, int]:
-    """Rows in each of the k clusters, int64 [k], and how many of the clusters have any; noise is left out."""
-    counts = np.bincount(labels[labels != NOISE], minlength=k)
-    return counts, int(np.count_nonzero(counts))

@@ -33,6 +33,7 @@ def named(name: str) -> type[DeepClustering]:
         "__init__": __init__,
         "__doc__": f"{what}\n\nOther parameters and attributes: see `DeepClustering`.",
         "__module__": __name__,
+        "registered": name,
         "_method": lambda self: methods.make(name, self._options()),
         "_options": lambda self: {option: getattr(self, option) for option in options},
     })

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import re
 import typing
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ def add(parser: Any, dest: str, names: list[str], hint: Any, default: Any, about
                         help=f"{about}{kind} [{shown}]".replace("%", "%%"))
 
 
+NETWORK = "model.network", "model.augmentation", "model.pretraining"  # of no use to a method on the input
+REFINEMENT = "model.refinement"  # nor to one without a loss
 KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -151,9 +154,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 def add_fields(parser: argparse.ArgumentParser, prefix: str, group: Any = None) -> None:
     """The config's fields that start with `prefix` as options; those without a section of their own go to `group`."""
     fields = list(leaves(config.Run()))
-    counts: dict[str, int] = {}
-    for dotted, *_ in fields:
-        counts[dotted.split(".")[-1]] = counts.get(dotted.split(".")[-1], 0) + 1
+    counts = Counter(dotted.split(".")[-1] for dotted, *_ in fields)
     groups: dict[str, Any] = {"": group}
     for dotted, hint, default, about in fields:
         if not dotted.startswith(prefix):

@@ -32,7 +32,7 @@ def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
     else:
         found |= metrics.external(dataset.y, labels)
     return found | {"internal": {"codes": metrics.internal(model.fit_.encode(x), labels)},
-                    "sizes": metrics.sizes(labels, model.n_clusters)[0].tolist()}
+                    "sizes": np.bincount(labels[labels >= 0], minlength=model.n_clusters).tolist()}
 
 
 def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
@@ -42,11 +42,7 @@ def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
 
 
 def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
-    """The kept model of a run, and other data with their rows as the model takes them.
-
-    Raises:
-      FileNotFoundError, ValueError: no model, a table with several, or data that do not fit it.
-    """
+    """The kept model of a run, and other data with their rows as the model takes them."""
     if (folder / PLAN).is_file():
         raise ValueError(f"{folder} is a table; name one of its runs: "
                          + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))

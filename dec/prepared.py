@@ -31,11 +31,7 @@ class Prepared(NamedTuple):
 
 
 def check(cells: dict[str, config.Run]) -> None:
-    """Find what would stop any of the runs, before a folder is made or replaced.
-
-    Raises:
-      FileNotFoundError, ValueError: naming what is wrong.
-    """
+    """Raise what would stop any of the runs, naming it, before a folder is made or replaced."""
     read_anew()
     for run in cells.values():
         run, _, _, _, x, k, _ = prepare(run)

@@ -9,8 +9,9 @@ import shlex
 import shutil
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -80,16 +81,16 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     write_json(folder / CONFIG, config.to_dict(given) | {"n_clusters": k})
     write_json(recorded, now)
 
-    estimator = make_estimator(run, k)
-    estimator.cache = str(cache) if cache else None
+    parts = {name: getattr(run.model, name) for name in (*OWN, *PARTS)}
+    estimator = DeepClustering(k, method=run.method, method_options=run.options or None, n_init=run.seeds,
+                               random_state=run.seed, cache=str(cache) if cache else None, **parts)
     checkpoints = Checkpoints(folder / "checkpoints")
     if not quiet:
         print(dataset.source, file=sys.stderr)
     session = Session(list(range(run.seed, run.seed + run.seeds)), checkpoints=checkpoints,
                       log=folder / "history.jsonl")
     resume = checkpoints.load()
-    with Progress(f"{title or run.method}: ") as progress:
-        session.progress = None if quiet else progress
+    with nullcontext() if quiet else Progress(f"{title or run.method}: ") as session.progress:
         try:
             estimator.fit_session(x, session, pretrain_on=pretrain_on, resume=resume)
         except FloatingPointError as error:
@@ -113,13 +114,6 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     return found
 
 
-def make_estimator(run: config.Run, k: int | Literal["auto"]) -> DeepClustering:
-    """The estimator of a run."""
-    parts = {name: getattr(run.model, name) for name in (*OWN, *PARTS)}
-    return DeepClustering(k, method=run.method, method_options=run.options or None, n_init=run.seeds,
-                          random_state=run.seed, **parts)
-
-
 def assess(
     run: config.Run, k: int, dataset: Dataset, x: Any, estimator: DeepClustering, session: Session
 ) -> dict[str, Any]:
@@ -128,13 +122,14 @@ def assess(
     fitted = hasattr(estimator, "fit_")
     if fitted:
         for row, labels in zip(seeds, estimator.all_labels_):
-            row["sizes"] = metrics.sizes(labels, k)[0]
+            row["sizes"] = np.bincount(labels[labels >= 0], minlength=k)
             if dataset.y is not None and row["status"] == "ok":
                 row |= metrics.external(dataset.y, labels)
     inner, confusion = {}, None
     if fitted and dataset.y is not None:
-        matrix, classes, clusters = metrics.confusion(dataset.y, estimator.labels_)
-        confusion = {"classes": [dataset.classes[c] for c in classes], "clusters": clusters, "counts": matrix}
+        counts = metrics.confusion(dataset.y, estimator.labels_)
+        confusion = {"classes": [dataset.classes[c] for c in counts.index], "clusters": counts.columns.tolist(),
+                     "counts": counts.to_numpy()}
     if fitted:
         if len(estimator.codes_):
             inner["codes"] = metrics.internal(estimator.codes_, estimator.labels_)
@@ -187,11 +182,7 @@ def environment(dataset: Dataset, x: Any) -> dict[str, Any]:
 
 
 def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, cached: bool = True) -> dict[str, Any]:
-    """Do every cell that is not done yet; what is done is taken from its folder.
-
-    Raises:
-      Interrupted: after Ctrl-C.
-    """
+    """Do every cell that is not done yet, as `execute`; what is done is taken from its folder."""
     cache = pretrained_cache(folder, cached)
     if len({slug(name) for name in cells}) < len(cells):
         raise ValueError(f"two of {', '.join(cells)} would share a folder; run them as tables of their own")
@@ -211,11 +202,7 @@ def pretrained_cache(folder: Path, cached: bool) -> Path:
 
 
 def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:
-    """Go on with an unfinished run or table; returns named metrics.
-
-    Raises:
-      FileNotFoundError: when it is no run folder.
-    """
+    """Go on with an unfinished run or table; returns named metrics."""
     read_anew()
     if (folder / PLAN).is_file():
         return table(read_plan(folder), folder, quiet=quiet, cached=read_json(folder / PLAN)["cached"])

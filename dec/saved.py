@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dec import config, methods
+from dec import config
 from dec.anomaly import Usual
 from dec.data.features import FILE, TRANSFORMERS, load_features, pack_features
 from dec.data.scaling import Scaling
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dec.estimator import DeepClustering
 
 FORMAT = 2
-PLAIN = ("n_init", "verbose")
 
 
 def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
@@ -41,19 +40,11 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
     """
     path = Path(path)
     check_is_fitted(model)
-    if isinstance(model, Pipeline):
-        if len(model) != 2 or not isinstance(model[0], tuple(TRANSFORMERS.values())):
-            names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
-            raise ValueError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
-                             f"must be one of {names} and an estimator")
-        _save(model[-1], path)
-        write(path / FILE, pack_features(model[0]))
-    else:
-        _save(model, path)
-        (path / FILE).unlink(missing_ok=True)
-
-
-def _save(estimator: DeepClustering, path: Path) -> None:
+    features, estimator = (model[0], model[-1]) if isinstance(model, Pipeline) else (None, model)
+    if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(TRANSFORMERS.values()))):
+        names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
+        raise ValueError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
+                         f"must be one of {names} and an estimator")
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
     arrays |= {"scaling/shift": fit.scaling.shift, "scaling/scale": fit.scaling.scale}
@@ -61,14 +52,14 @@ def _save(estimator: DeepClustering, path: Path) -> None:
     if fit.nets is not None:
         arrays |= {f"net/{name}": array[0] for name, array in flat(fit.nets.params).items()}
     arrays |= {f"head/{i}": leaf[0] for i, leaf in enumerate(jax.tree.leaves(fit.heads))}
-    custom = isinstance(getattr(estimator, "method", None), Method)
+    method = getattr(estimator, "registered", None) or estimator.method
     about = {
         "format": FORMAT,
         "version": importlib.metadata.version("dec"),
         "class": type(estimator).__name__,
-        "method": None if custom else method_name(estimator),
+        "method": None if isinstance(method, Method) else method,
         "method_options": estimator._options(),
-        "params": {name: _plain(getattr(estimator, name)) for name in PLAIN} | {"n_clusters": fit.k},
+        "params": {"n_clusters": fit.k, "n_init": estimator.n_init, "verbose": estimator.verbose},
         "random_state": int(fit.runs[0]["seed"]),
         "model": config.to_dict(fit.model),
         "n_features_in": estimator.n_features_in_,
@@ -82,15 +73,12 @@ def _save(estimator: DeepClustering, path: Path) -> None:
     history = estimator.history_.to_json(orient="records", lines=True)
     write_arrays(path / ARRAYS, arrays, {})
     write(path / "history.jsonl", history.encode())
-    write(path / "config.json", (json.dumps(about, indent=2) + "\n").encode())
-
-
-def method_name(estimator: DeepClustering) -> str:
-    """The registered name of an estimator's method."""
-    from dec.named import class_name
-
-    named = {class_name(name): name for name in methods.METHODS}
-    return next((named[c.__name__] for c in type(estimator).__mro__ if c.__name__ in named), None) or estimator.method
+    plain = json.dumps(about, indent=2, default=lambda number: number.item())  # NumPy's, as a grid search gives them
+    write(path / "config.json", (plain + "\n").encode())
+    if features is None:
+        (path / FILE).unlink(missing_ok=True)
+    else:
+        write(path / FILE, pack_features(features))
 
 
 def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pipeline:
@@ -115,11 +103,9 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
         history = (folder / "history.jsonl").read_text()
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder / 'config.json'} is damaged or missing ({error})") from error
-    if about.get("format", 0) > FORMAT:
-        raise ValueError(f"{folder} has format {about['format']}, newer than this version's {FORMAT}; upgrade dec")
-    if about.get("format", 0) < FORMAT:
-        raise ValueError(f"{folder} was saved by an earlier version of dec (format {about.get('format')}, now "
-                         f"{FORMAT}); fit it again")
+    if about.get("format") != FORMAT:
+        raise ValueError(f"{folder} has format {about.get('format')}, but this version of dec reads {FORMAT}: upgrade "
+                         "dec where that is less, else fit it again")
     if about["method"] is None and method is None:
         raise ValueError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
     arrays, _ = read_arrays(folder / ARRAYS)
@@ -136,17 +122,19 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
 
     labels = arrays["labels"]
     scaling = Scaling(arrays["scaling/shift"], arrays["scaling/scale"])
-    nets = _net(arrays, model, about["n_features_in"], loaded._method().posterior)
+    used, params = loaded._method(), unflat({name: leaf[None] for name, leaf in saved_params(arrays).items()})
+    nets = Net(params, build(model.network, about["n_features_in"], model.dtype, used.posterior)) if params else None
     loaded.fit_ = Fit(
-        method=loaded._method(), k=loaded.n_clusters, model=model, scaling=scaling, nets=nets,
-        heads=_head(arrays, loaded._method(), nets, loaded.n_clusters, arrays["codes"].shape[1]),
-        labels=labels[None], runs=about["runs"], chosen=0, history=[], seconds=about["seconds"],
+        method=used, k=loaded.n_clusters, model=model, scaling=scaling, nets=nets,
+        heads=_head(arrays, used, nets, loaded.n_clusters, arrays["codes"].shape[1]),
+        labels=labels[None], runs=about["runs"], chosen=0,
     )
     loaded.labels_, loaded.codes_, loaded.all_labels_ = labels, arrays["codes"], arrays["all_labels"]
     if (centers := loaded.fit_.centers()) is not None:
         loaded.cluster_centers_ = centers
     loaded.runs_ = pd.DataFrame(about["runs"])
     loaded.history_ = pd.read_json(io.StringIO(history), orient="records", lines=True)
+    loaded.fit_seed_ = about["random_state"]
     loaded.n_iter_, loaded.stop_reason_ = about["n_iter"], about["stop_reason"]
     loaded.n_clusters_, loaded.choice_ = loaded.n_clusters, about.get("choice")
     loaded.seconds_, loaded.n_features_in_ = about["seconds"], about["n_features_in"]
@@ -155,11 +143,6 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
         loaded.feature_names_in_ = np.array(about["feature_names_in"], dtype=object)
     features = load_features(folder)
     return loaded if features is None else make_pipeline(features, loaded)
-
-
-def _net(arrays: dict[str, np.ndarray], model: config.Model, features: int, posterior: bool) -> Net | None:
-    params = unflat({name: array[None] for name, array in saved_params(arrays).items()})
-    return Net(params, build(model.network, features, model.dtype, posterior)) if params else None
 
 
 def _head(arrays: dict[str, np.ndarray], method: Method, nets: Net | None, k: int, width: int) -> Any:
@@ -171,7 +154,3 @@ def _head(arrays: dict[str, np.ndarray], method: Method, nets: Net | None, k: in
     like = jax.eval_shape(start, jax.random.key(0))
     count = len(jax.tree.leaves(like))
     return jax.tree.unflatten(jax.tree.structure(like), [arrays[f"head/{i}"][None] for i in range(count)])
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

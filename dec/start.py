@@ -35,13 +35,16 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
     return own_folder(args, folder, new=True)
 
 
-def only(args: argparse.Namespace, argv: list[str]) -> Path:
-    """The run to resume, whose own settings hold: other options would be silently without effect."""
+def resume(args: argparse.Namespace, argv: list[str]) -> int:
+    """Go on with a run, whose own settings hold: other options would be silently without effect."""
+    from dec import runs
+
     where = {"--resume", "--quiet", "--device", "--mesh", "--coordinator", "--num-processes", "--process-id"}
     other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
     if other:
         raise ValueError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
-    return own_folder(args, args.resume)
+    folder = own_folder(args, args.resume)
+    return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
 
 
 @atexit.register
@@ -118,7 +121,7 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
     if not status and (folder / PLAN).is_file():
         from dec.report.run import write_report  # and with it matplotlib, which a single run does not need
 
-        print(f"Report: {write_report(folder, formats=())}")
+        print(f"Report: {write_report(folder)}")
     failed = not any(row["status"] == "ok" for metrics in found.values() for row in metrics["seeds"])
     return status or int(failed)
 

@@ -114,7 +114,8 @@ def test_pipeline_grid_search_and_cross_validation(blobs, tiny):
     pipeline = make_pipeline(StandardScaler(), dec.DEC(4, **tiny))
     assert accuracy(y, pipeline.fit_predict(x)) > 0.9
     tiny = tiny | {"pretraining": dec.Pretraining(epochs=0)}
-    search = GridSearchCV(dec.IDEC(4, **tiny), {"gamma": [0.1, 1.0], "network__code_size": [3]}, cv=2).fit(x)
+    grid = {"gamma": [0.1, 1.0], "network__code_size": np.arange(3, 4)}
+    search = GridSearchCV(dec.IDEC(4, **tiny), grid, cv=2).fit(x)
     assert search.best_params_["gamma"] in (0.1, 1.0) and np.isfinite(search.best_score_)
     assert cross_val_score(search.best_estimator_, x, cv=2).shape == (2,)
 
@@ -139,7 +140,20 @@ def test_saved_and_pickled_models_are_the_same(fitted, blobs, tmp_path):
         np.testing.assert_array_equal(again.labels_, fitted.labels_)
         pd.testing.assert_frame_equal(again.history_, fitted.history_, check_dtype=False)
         assert again.stop_reason_ == fitted.stop_reason_ and again.n_features_in_ == 8
+        assert again.fit_seed_ == fitted.fit_seed_ and again.summary() == fitted.summary()
         np.testing.assert_array_equal(clone(again).fit(blobs[0]).labels_, fitted.labels_)
+
+
+def test_the_layer_table(fitted):
+    *_, code, middle, out, total = fitted.summary().splitlines()
+    assert [cell.strip() for cell in total.split("|")[1:-1]] == ["total", "", f"{9 * 16 + 17 * 3 + 4 * 16 + 17 * 8:,}"]
+    assert "16x3" in code and "3x16" in middle and "16x8" in out
+
+
+def test_a_number_of_numpy_among_the_options_is_saved(blobs, tmp_path):
+    model = dec.KMEANS(4, restarts=np.int64(5), random_state=0).fit(blobs[0])
+    model.save(tmp_path)
+    assert dec.load(tmp_path).restarts == 5
 
 
 def test_damaged_saved_models(fitted, tmp_path):

@@ -180,9 +180,7 @@ def item_name(what: str, row: int, value: Any) -> str:
 
 def check_parameters(transformer: Any) -> None:
     """A ValueError where a parameter of a transformer is not of the type or range that `Features` says of its name."""
-    # NumPy's whole numbers, which a grid search gives, become Python's.
-    Features(**{name: np.array(value).tolist() if isinstance(value, np.generic | tuple | list) else value
-                for name, value in transformer.get_params().items() if name != "kinds"})
+    Features(**{name: value for name, value in transformer.get_params().items() if name != "kinds"})
 
 
 def check_rows(x: Any, name: str) -> None:

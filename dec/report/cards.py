@@ -9,7 +9,7 @@ from dec.folders import slug
 from dec.report import figures, pictures
 from dec.report.clusters import Measured, describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
-from dec.report.page import Block, Page, pixels, table
+from dec.report.page import Block, Page, table
 from dec.report.style import colour, short
 
 MOST_CARDS = 40  # of more clusters, the largest ones have a card
@@ -26,9 +26,9 @@ def overview(run: Material, page: Page) -> list[Block]:
     blocks = [page.figure("sizes", figures.sizes(counts, noise), "Rows in each cluster.")]
     if run.kind == "image" and there:
         grid = [run.images(run.x(run.members[cluster].nearest[:SHOWN])) for cluster in there]
-        decoded = run.images(run.model.inverse_transform(run.centres[there])) if run.codes.shape[1] else None
-        told = "Members" if decoded is None else "The mean code of each cluster, decoded, and the members nearest to it"
-        blocks.append(page.figure("members", pictures.image_grid(grid, there, decoded), f"{told}; one row a cluster."))
+        decoded = run.images(run.model.inverse_transform(run.centres[there]))
+        blocks.append(page.figure("members", pictures.image_grid(grid, there, decoded), "The mean code of each cluster,"
+                                  " decoded, and the members nearest to it; one row a cluster."))
     if run.kind == "sequence" and there:
         spread = run.effects.size[there].std(axis=0)
         channel = next(int(name.rpartition(" ")[2]) for f in np.argsort(-spread)
@@ -149,7 +149,8 @@ def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None
     if run.kind == "image":
         images = run.images(run.x(at))
         width = images.shape[2] * max(1, round(IMAGE / images.shape[2])) * len(at)
-        return [pixels(pictures.png(pictures.mosaic(images, len(at))), width, caption)]
+        uri = f"data:image/png;base64,{pictures.png(pictures.mosaic(images, len(at)))}"
+        return [Block("figure", caption=caption, uri=uri, size=f"width: {width}px", pixels=True)]
     names = [run.names[i] for i in at]
     if run.kind == "text":
         lines = [f"{name}: {short(run.texts[i], 280)}" for name, i in zip(names, at)]

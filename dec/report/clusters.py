@@ -195,30 +195,17 @@ def neighbour(centres: np.ndarray, cluster: int) -> int | None:
     return None if np.isnan(distance).all() or not centres.shape[1] else int(np.nanargmin(distance))
 
 
-def matched(confusion: pd.DataFrame) -> dict[int, str]:
-    """{cluster: class} of the best one-to-one matching of columns to rows."""
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(confusion, maximize=True)
-    return dict(zip(confusion.columns[columns], confusion.index[rows]))
-
-
-def listed(parts: list[str]) -> str:
-    """'a, b and c'."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
 def describe(cluster: int, size: int, n: int, apart: list[str] | None, classes: list[tuple[str, float]]) -> str:
     """One or two plain sentences about a cluster.
 
     Args:
       size, n: rows in it and in all.
       apart: what sets it apart, as phrases; None where nothing could be measured.
-      classes: (name, part of its rows) of its most frequent classes, where they are known.
+      classes: (name, part of its rows) of its one or two most frequent classes, where they are known.
     """
     text = f"Cluster {cluster_name(cluster)} has {size:,} of {n:,} rows ({size / n:.1%})"
     if classes:
-        text += ", of which " + listed([f"{part:.0%} are {name}" for name, part in classes])
+        text += ", of which " + " and ".join(f"{part:.0%} are {name}" for name, part in classes)
     if apart is None:
         return f"{text}."
     return text + ". " + (f"Set apart by: {'; '.join(apart)}." if apart else "No measure sets it clearly apart.")

@@ -12,7 +12,7 @@ import pandas as pd
 
 from dec.folders import ENVIRONMENT, read_json, read_plan, read_results, slug
 from dec.report import figures
-from dec.report.page import Block, Page, Section, digits, table
+from dec.report.page import Block, Page, digits, table
 from dec.report.table import (
     EXTERNAL,
     SECONDS,
@@ -33,11 +33,7 @@ LABEL = {"ari": "ARI", "agreement": "agreement between seeds (ARI)"}
 
 
 def comparison_report(folder: Path, formats: Sequence[str]) -> Path:
-    """Write report.html, figures/ and table.md, .csv and .tex into the folder of a table; returns the page's path.
-
-    Raises:
-      FileNotFoundError, ValueError: nothing is finished, or a file is damaged.
-    """
+    """Write report.html, figures/ and table.md, .csv and .tex into the folder of a table; returns the page's path."""
     cells, planned = read_results(folder), list(read_plan(folder))
     inner = {name: folder / slug(name) for name in cells}
     environment = read_json(next(iter(inner.values())) / ENVIRONMENT)
@@ -51,20 +47,20 @@ def comparison_report(folder: Path, formats: Sequence[str]) -> Path:
     seconds = {name: sum(metrics["seconds"][part] for part in SECONDS[1:]) for name, metrics in cells.items()}
     told = ("Mean ± standard deviation over the seeds that did not fail, in per cent; improvements, where there "
             "are some, are (new - old) / old of the means.")
-    sections = [
-        Section("Scores", [
+    sections = {
+        "Scores": [
             table(*lines(cells, ("kmeans", "ae+kmeans"), ("ami", "ari")), told),
             *(Block("text", text=f"{note}.") for note in notes(cells)),
-            Block("text", text="The same as files: table.md, table.csv, table.tex.")]),
-        Section("Over seeds", [
+            Block("text", text="The same as files: table.md, table.csv, table.tex.")],
+        "Over seeds": [
             page.figure("scores", figures.boxes(shown, LABEL[score]), "Each point is a seed."),
             page.figure("time", figures.time_and_quality(seconds, shown, LABEL[score]),
-                        "Mean and standard deviation over seeds; seconds without compilation.")]),
-        Section("Paired differences", differences(cells) if score == "ari" else []),
-        Section("The runs", [Block("links", rows=[
+                        "Mean and standard deviation over seeds; seconds without compilation.")],
+        "Paired differences": differences(cells) if score == "ari" else [],
+        "The runs": [Block("links", rows=[
             (name, f"{path.name}/report.html") if (path / "report.html").is_file() else (f"dec report {path}", "")
-            for name, path in inner.items()])]),
-    ]
+            for name, path in inner.items()])],
+    }
     what = "methods" if len({metrics["method"] for metrics in cells.values()}) == len(cells) else "runs"
     absent = [name for name in planned if name not in cells]
     warnings = [f"{line}." for line in failures(cells)]

@@ -41,9 +41,9 @@ def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
     if pairs.empty:
         raise ValueError(f"--on {on}: {a} and {b} have no value of it in common; the first of each are "
                          f"{left[on].iloc[0]!r} and {right[on].iloc[0]!r}")
-    counts = pd.crosstab(pairs["cluster_a"], pairs["cluster_b"])
-    value = association(counts.to_numpy(), method="cramer") if min(counts.shape) > 1 else float("nan")
     whole = pd.crosstab(pairs["cluster_a"], pairs["cluster_b"], margins=True, margins_name="all")
+    counts = whole.to_numpy()[:-1, :-1]
+    value = association(counts, method="cramer") if min(counts.shape) > 1 else float("nan")
     header = [f"{a.name} \\ {b.name}", *map(str, whole.columns)]
     lines = [markdown(header, [[str(name), *map(str, row)] for name, row in zip(whole.index, whole.to_numpy())]), ""]
     for path, table, other in ((a, left, right), (b, right, left)):

@@ -14,7 +14,7 @@ from dec.data.table import TableFeatures
 from dec.networks.autoencoder import build, parameter_table
 from dec.prepared import prepare
 from dec.report.style import PALETTE, styled
-from dec.report.table import markdown
+from dec.report.table import layer_table
 
 CHARACTERS = 13  # to the inch of a drawing
 
@@ -27,11 +27,7 @@ class Description(NamedTuple):
 
 
 def describe(run: config.Run) -> Description:
-    """Read the data of a run, fit its features and build its network, without training.
-
-    Raises:
-      FileNotFoundError, ValueError: as `dec.prepared.prepare`.
-    """
+    """Read the data of a run, fit its features and build its network, without training."""
     wanted = run.n_clusters
     run, dataset, _, features, x, _, _ = prepare(config.replace(run, {"n_clusters": wanted or "auto"}))
     method, layers = methods.make(run.method, run.options), []
@@ -76,9 +72,7 @@ def as_text(found: Description) -> str:
     for step in found.steps:
         lines += [*([] if not lines else ["  ↓"]), *step]
     if found.layers:
-        rows = [[name, kernel, f"{count:,}"] for name, kernel, count in found.layers]
-        rows.append(["total", "", f"{sum(count for *_, count in found.layers):,}"])
-        lines += ["", markdown(["layer", "kernel", "parameters"], rows)]
+        lines += ["", layer_table(found.layers)]
     return "\n".join(lines)
 
 

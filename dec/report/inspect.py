@@ -19,11 +19,7 @@ MANY = 40  # lines of a table that are shown
 
 
 def inspect_data(spec: str, options: Features) -> str:
-    """What `spec` holds: kind, rows, labels, columns or sizes, and the feature vector of a row.
-
-    Raises:
-      FileNotFoundError, ValueError: as `dec.data.load` and the transformer of its kind.
-    """
+    """What `spec` holds: kind, rows, labels, columns or sizes, and the feature vector of a row."""
     dataset = load(spec, features=options)
     check_options(options, spec, dataset)
     features, told, rows = fit_features(dataset, options, spec)

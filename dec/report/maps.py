@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.linalg import orthogonal_procrustes
 
 from dec.folders import LABELS, slug
+from dec.metrics import matching
 from dec.report import figures, pictures, space
-from dec.report.clusters import matched
 from dec.report.material import Material, sampled
 from dec.report.page import Block, Page
 from dec.report.style import cluster_name, short
@@ -92,11 +92,7 @@ def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[s
 
 
 def before_and_after(run: Material, page: Page, how: str, at: np.ndarray, points: np.ndarray) -> Block:
-    """The codes as refinement found and left them beside each other, of the rows whose first codes were kept.
-
-    Args:
-      at, points: of `project`, the map of the codes that refinement left.
-    """
+    """The codes as refinement found and left them (`at` and `points` of `project`), of rows whose first were kept."""
     rows, first = run.first
     shown, before, _, axes = project(first, how)
     rows = rows[shown]
@@ -164,7 +160,7 @@ def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
 def class_numbers(run: Material) -> tuple[np.ndarray, np.ndarray]:
     """The colour number of each row's class, that of the cluster matched to it where there is one, and its name."""
     classes = run.prepared.dataset.classes
-    match = {label: cluster for cluster, label in matched(run.confusion).items()}
+    match = {label: cluster for cluster, label in matching(run.confusion).items()}
     free = iter(range(run.k, run.k + len(classes)))
     number = np.array([match[name] if name in match else next(free) for name in classes])
     return number[run.y], np.array(classes, object)[run.y]

@@ -236,11 +236,7 @@ class Material:
         return self._kinds.get(name) == "log"
 
     def elsewhere(self, folder: Path) -> np.ndarray:
-        """[m] the clusters of the same rows in another run.
-
-        Raises:
-          ValueError: when it is one on other rows.
-        """
+        """[m] the clusters of the same rows in another run; a ValueError when it is one on other rows."""
         labels = pd.read_csv(folder / LABELS, usecols=["cluster"])["cluster"].to_numpy()
         data = read_metrics(folder / METRICS)["data"]
         if (data, len(labels)) != (self.metrics["data"], len(self.labels)):
@@ -260,11 +256,7 @@ def index_columns(labels: pd.DataFrame) -> list[str]:
 
 
 def gather(folder: Path) -> Material:
-    """Read the files of a run folder, its model and its data.
-
-    Raises:
-      FileNotFoundError, ValueError: when it is no finished run, or a file is damaged.
-    """
+    """Read the files of a finished run's folder, its model and its data."""
     metrics, run = read_metrics(folder / METRICS), read_config(folder / CONFIG)
     environment = read_json(folder / ENVIRONMENT)
     path = folder / "history.jsonl"

@@ -26,7 +26,6 @@ from dec.shallow.som import map_distances
 MERGED = 2000  # rows of a tree
 LEAVES = 30  # groups of rows from which a tree is drawn
 PLANES = 6  # columns whose means are drawn on a map of units
-CRITERIA = {"elbow": "inertia", "silhouette": "silhouette", "gap": "gap", "bic": "bic", "stability": "stability"}
 
 
 def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
@@ -234,9 +233,10 @@ def dendrogram(merges: np.ndarray, clusters: np.ndarray, rows: np.ndarray) -> Fi
 @styled
 def criteria(found: pd.DataFrame, votes: dict[str, int | None]) -> Figure:
     """Criteria over k, with what each recommends; the knee of the elbow with its chord."""
-    k, shown = found["k"].to_numpy(int), {name: column for name, column in CRITERIA.items() if name in votes}
-    figure, axes = grid_of(len(shown), width=3.4, height=2.5)
-    for ax, (name, column) in zip(axes, shown.items()):
+    k = found["k"].to_numpy(int)
+    figure, axes = grid_of(len(votes), width=3.4, height=2.5)
+    for ax, name in zip(axes, votes):
+        column = "inertia" if name == "elbow" else name
         values = found[column].to_numpy(float)
         if name == "elbow":
             ax.plot(k[[0, -1]], values[[0, -1]], color="#999999", linewidth=0.8, linestyle="--")

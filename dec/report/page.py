@@ -38,14 +38,6 @@ class Block:
 
 
 @dataclass
-class Section:
-    """A headline and what is under it."""
-
-    title: str
-    blocks: list[Block]
-
-
-@dataclass
 class Page:
     """A report in the making.
 
@@ -68,19 +60,14 @@ class Page:
         return Block("figure", caption=caption, uri=uri, size=size)
 
     def write(self, **content: Any) -> Path:
-        """Fill the template: title, sentence, warnings, facts, command, sections. Returns the path of the page."""
+        """Fill the template: title, sentence, warnings, facts, command, {headline: blocks}. Returns the page's path."""
         environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
                                   undefined=StrictUndefined)
         environment.filters["is_number"] = lambda cell: bool(NUMBER.fullmatch(str(cell)))
-        path, content["sections"] = self.folder / "report.html", [part for part in content["sections"] if part.blocks]
+        path, sections = self.folder / "report.html", content["sections"].items()
+        content["sections"] = [(title, blocks) for title, blocks in sections if blocks]
         write(path, environment.get_template("page.html").render(content).encode())
         return path
-
-
-def pixels(png: str, width: int, caption: str) -> Block:
-    """A PNG of small images in base64, shown `width` CSS pixels wide with its pixels as they are."""
-    uri = f"data:image/png;base64,{png}"
-    return Block("figure", caption=caption, uri=uri, size=f"width: {width}px", pixels=True)
 
 
 def table(header: list[str], rows: list[list[Any]], caption: str = "") -> Block:

@@ -55,11 +55,7 @@ def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def compression(run: Material, at: np.ndarray, x: np.ndarray, error: np.ndarray) -> Block:
-    """Bits that a row, its code and its cluster take, and the error of what is decoded from each, in one table.
-
-    Args:
-      at: [m] places in the sample of rows `x`, of which `error` is that of their codes.
-    """
+    """Bits that a row, its code and its cluster take, and the error of what is decoded from each: rows x at places."""
     clusters = run.clusters[at]
     decoded = run.model.inverse_transform(np.nan_to_num(run.centres))
     inside = clusters >= 0

@@ -9,20 +9,18 @@ import numpy as np
 import pandas as pd
 
 from dec.folders import CONFIG, LABELS, PLAN, read_results
-from dec.metrics import external
+from dec.metrics import external, matching
 from dec.report import figures
 from dec.report.cards import cards, in_clusters, overview, shown
-from dec.report.clusters import matched
 from dec.report.comparison import comparison_report, made_with
 from dec.report.maps import codes_map
 from dec.report.material import Material, gather, index_columns, sampled
 from dec.report.methods import own
-from dec.report.page import Block, Page, Section, digits, table
+from dec.report.page import Block, Page, digits, table
 from dec.report.reconstruction import reconstruction
 from dec.report.style import cluster_name
 from dec.report.table import EXTERNAL, interval, mean_sd, percent, scores
 
-FORMATS = ("png", "svg", "pdf")
 UNSTABLE = 0.6  # mean ARI between seeds below which a report warns
 DOMINANT = 0.5  # part of the rows in one cluster, likewise, where it is also three times the even share
 SCORES = ("acc", "nmi", "ari", "ami", "purity", "agreement")  # shown in per cent
@@ -31,13 +29,13 @@ COMPARED = 5000  # rows on which baselines are computed, at most
 
 
 def write_report(
-    folder: Path, formats: Sequence[str] = FORMATS, maps: Sequence[str] = (), colour: Sequence[str] = (),
+    folder: Path, formats: Sequence[str] = (), maps: Sequence[str] = (), colour: Sequence[str] = (),
     elbow: int | None = None,
 ) -> Path:
     """Write report.html and figures/ into the folder of a run or of a table, and say where the page is.
 
     Args:
-      formats: of the files in figures/, of `FORMATS`.
+      formats: of the files in figures/, of png, svg and pdf.
       maps: of a run, ways to show its codes: in the plane by pca, tsne (both are the default) or umap; in space by
         interactive (a page; needs plotly) or gif (it turns).
       colour: of a run, columns of its data or of labels.csv to colour further maps by and to show in each cluster; or
@@ -58,18 +56,17 @@ def write_report(
     read_results(folder)  # says how to go on where nothing is finished
     run, page = gather(folder), Page(folder, formats)
     columns = {name: run.column(name) for name in colour if not (Path(name) / LABELS).is_file()}  # told at once
-    sections = [Section("Scores", seeds(run) + baselines(run))]
+    sections = {"Scores": seeds(run) + baselines(run)}
     if len(run.labels):
-        sections += [Section("Clusters", overview(run, page) + in_clusters(run, page, columns)
-                             + cards(run, page)),
-                     Section("Map of the codes", codes_map(run, page, maps or ("pca", "tsne"), colour))]
-    sections += [Section("Of this method", own(run, page, elbow)), Section("Training", training(run, page))]
+        sections["Clusters"] = overview(run, page) + in_clusters(run, page, columns) + cards(run, page)
+        sections["Map of the codes"] = codes_map(run, page, maps or ("pca", "tsne"), colour)
+    sections |= {"Of this method": own(run, page, elbow), "Training": training(run, page)}
     if run.confusion is not None:
-        sections.append(Section("Clusters and classes", classes(run, page)))
+        sections["Clusters and classes"] = classes(run, page)
     if len(run.labels):
         if run.model.fit_.nets is not None and run.prepared:
-            sections.append(Section("Reconstruction", reconstruction(run, page)))
-        sections.append(Section("Outliers", outliers(run)))
+            sections["Reconstruction"] = reconstruction(run, page)
+        sections["Outliers"] = outliers(run)
     return page.write(title=run.title, sentence=sentence(run), warnings=cautions(run), facts=facts(run),
                       command=run.environment["command"], sections=sections)
 
@@ -222,7 +219,7 @@ def training(run: Material, page: Page) -> list[Block]:
 
 def classes(run: Material, page: Page) -> list[Block]:
     """The confusion after matching, the recall of each class and the most confused pairs."""
-    counts, match = run.confusion, matched(run.confusion)
+    counts, match = run.confusion, matching(run.confusion)
     of_class, totals = {label: cluster for cluster, label in match.items()}, counts.sum(axis=1)  # without noise
     if run.prepared:
         names = np.array(run.prepared.dataset.classes, object)

@@ -76,9 +76,6 @@ def interactive(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], n
       points, groups, legend, values: as of `turning`.
       names: [m] shown on hover, in lines.
       pictures: [m] PNGs as base64 that are shown on hover, "" for none.
-
-    Raises:
-      ValueError: when plotly is not installed.
     """
     try:
         from plotly import graph_objects

@@ -100,17 +100,13 @@ def notes(cells: dict[str, dict[str, Any]]) -> list[str]:
         *(["* a pretrained network was reused; the seconds are those of its training"] if reused else []),
         *(f"{name} was trained on augmented rows: " + ", ".join(f"{what} {value:g}" for what, value in used.items())
           for name, metrics in cells.items() if (used := metrics.get("augmentation"))),
-        *(f"{name}: {_range(noise)} of {metrics['n']} rows are noise: wrong for ACC, one more cluster for NMI, ARI, AMI"
+        *(f"{name}: {' to '.join(map(str, sorted({min(noise), max(noise)})))} of {metrics['n']} rows are noise: wrong "
+          "for ACC, one more cluster for NMI, ARI, AMI"
           for name, metrics in cells.items() if any(noise := scores(metrics, "noise"))),
         *(f"{name}: the clusters are those of a uniform sample of {looked[0]} of the {metrics['n']} rows"
           for name, metrics in cells.items() if (looked := scores(metrics, "looked_at")) and looked[0] < metrics["n"]),
         *(f"{name}, the number of clusters: {choice['reason']}"
           for name, metrics in cells.items() if (choice := metrics.get("choice")))]
-
-
-def _range(values: list[int]) -> str:
-    least, most = min(values), max(values)
-    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def results(cells: dict[str, dict[str, Any]]) -> str:
@@ -128,6 +124,12 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
     rule = [":" + "-" * (w - 1) if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     return "\n".join([line(header), line(rule), *map(line, rows)])
+
+
+def layer_table(layers: list[tuple[str, str, int]]) -> str:
+    """The Markdown table of a `parameter_table`, with its total."""
+    rows = [*layers, ("total", "", sum(count for *_, count in layers))]
+    return markdown(["layer", "kernel", "parameters"], [[name, kernel, f"{count:,}"] for name, kernel, count in rows])
 
 
 def failures(cells: dict[str, dict[str, Any]]) -> list[str]:

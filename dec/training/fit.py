@@ -54,8 +54,6 @@ class Fit:
       labels: [s, n] int32.
       runs: one dictionary a seed: status, reason, steps, losses, cluster sizes, agreement.
       chosen: position of the seed that agrees best with the others.
-      history: one dictionary per seed and period.
-      seconds: compile, pretrain and cluster seconds of all seeds together.
     """
 
     method: Method
@@ -67,8 +65,6 @@ class Fit:
     labels: Int[np.ndarray, "s n"]
     runs: list[dict[str, Any]]
     chosen: int
-    history: list[dict[str, Any]]
-    seconds: dict[str, float]
 
     def encode(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n c"]:
         """Codes of rows by the network at position `seed` (default: the chosen one)."""
@@ -210,8 +206,7 @@ def fit(
             labels = np.asarray(_labels(phase, data, states, how))
     seen = n if method.loss else min(phase.view_rows(x.shape[1]), method.most or n)
     runs, chosen = summarize(states, labels, seen, k, session)
-    return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen, session.history,
-               session.seconds)
+    return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen)
 
 
 def recommended(

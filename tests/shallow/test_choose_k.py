@@ -122,7 +122,9 @@ def test_the_command(tmp_path, monkeypatch):
     assert pd.read_csv("table.csv")["k"].tolist() == [2, 3, 4, 5, 6]
     assert "is the median of elbow" in out and "on 200 rows" in out
     assert command("choose-k", "--on", "input", "--limit", 200, "--k", "2:4", "--quiet")[0] == 0
-    for words, message in ((("--steps", 9), "does not use refinement.steps"), (("--k", "6:2"), "FIRST:LAST"),
+    rate = "--pretraining.optimizer.name", "sgd", "--pretraining.optimizer.learning-rate", 1e20
+    for words, message in (((*TINY, *rate), "lower the learning rate"),
+                           (("--steps", 9), "does not use refinement.steps"), (("--k", "6:2"), "FIRST:LAST"),
                            (("--on", "input", "--hidden", 9), "does not use network.hidden"),
                            (("--out", "table.csv"), "exists"), (("--code-size", 2, 3), "one value of each")):
         status, _, err = command("choose-k", *words)

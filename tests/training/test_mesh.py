@@ -146,6 +146,8 @@ def wait_for(there, seconds=120):
 def test_bad_meshes(monkeypatch, capsys):
     with pytest.raises(ValueError, match=f"data=999 takes 999 devices, but there are {len(jax.devices())}"):
         mesh.start({"data": 999})
+    with pytest.raises(ValueError, match="seeds=0,data="):
+        mesh.start({"seeds": 0})
     with pytest.raises(argparse.ArgumentTypeError, match="'rows=2' is not like seeds=2,data=4"):
         mesh_axes("rows=2")
     assert mesh_axes("data=4") == {"data": 4}
