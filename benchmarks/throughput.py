@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from pathlib import Path
 from typing import Any
 
 import common
@@ -88,6 +89,9 @@ def epochs(x: np.ndarray, seeds: int, args) -> tuple[list[float], float]:
         found.append(seconds)
     if not all(np.asarray(state.status) == 0):
         sys.exit("the loss is not finite, so that nothing was trained")
+    if args.profile:
+        with jax.profiler.trace(str(args.profile / f"{seeds}_seeds")):
+            common.timed(_chunk, phase, execution(), data, None, keys, state, jnp.int32(epoch + 1), jnp.int32(1))
     return found[1:], found[0] - min(found[1:])
 
 
@@ -98,6 +102,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256, help="rows a step (default: %(default)s)")
     parser.add_argument("--bfloat16", action="store_true", help="activations and products; weights stay float32")
     parser.add_argument("--repeats", type=int, default=5, help="epochs that count (default: %(default)s)")
+    parser.add_argument("--profile", type=Path, metavar="DIR",
+                        help="where jax.profiler writes a trace of one more epoch of each (for xprof or Perfetto)")
     args = common.parse(parser, rows=1024, seeds=[1, 2], repeats=2)
     x = np.random.default_rng(0).integers(0, 256, (args.rows, LAYERS[0]), np.uint8)
     from dec.training.engine import execution
