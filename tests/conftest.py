@@ -49,6 +49,13 @@ def tiny() -> dict:
     }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """A process may have 65,530 memory maps; the programs of all tests together would take more."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def users_environment() -> dict[str, str]:
     """The environment variables of a process whose programs are compiled as users' are, anew."""

@@ -15,7 +15,7 @@ from dec import config, folders, options, prepared, runs, start
 from dec.data import load
 from dec.prepared import prepare
 from dec.saved import load as load_model
-from dec.training.fit import Fit
+from dec.training.fit import Fit, _start
 
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "
                    "--limit 300 --quiet")
@@ -248,6 +248,7 @@ def test_a_sweep_is_one_resumable_table(compared, place):
     assert (status, err) == (0, "")
     names = [f"idec gamma={gamma} refresh_every={every}" for gamma in ("0.01", "0.1") for every in (10, 20)]
     assert [line.split("|")[1].strip() for line in out.splitlines()[2:6]] == names
+    assert _start._cache_size() == 0  # the programs of a cell are not kept beyond it
     folders = {name: place / "swept" / name.replace(" ", "_") for name in names}
     for name, folder in folders.items():
         run = config.from_dict(config.Run, json.loads((folder / "config.json").read_text()))

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from dec.cli import main
 from dec.options import mesh_axes
 from dec.training import mesh
 
+STARTED: list[subprocess.Popen] = []
 FILE = Path(tempfile.gettempdir()) / f"dec-blobs-{os.getpid()}.npz"
 SETTINGS = ["--data", str(FILE), "--epochs", "2", "--steps", "20", "--refresh-every", "10", "--hidden", "16",
             "--code-size", "3", "--batch-size", "64", "--seeds", "2", "--tolerance", "0", "--no-cache",
@@ -32,14 +34,17 @@ def well_separated(blobs):
     np.savez(FILE, X=blobs[0], y=blobs[1])
     yield
     FILE.unlink()
+    for process in STARTED:  # those of a test that failed
+        process.kill()
 
 
 def started(devices, *args, **variables):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags,
                                 "DEC_CHECKPOINT_SECONDS": "1"} | variables
-    return subprocess.Popen([sys.executable, "-m", "dec", *map(str, args)], env=environment, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    STARTED.append(subprocess.Popen([sys.executable, "-m", "dec", *map(str, args)], env=environment, text=True,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    return STARTED[-1]
 
 
 def trained(folder, devices=1, *options, method="dec"):
@@ -118,6 +123,23 @@ def test_a_lost_process_ends_the_job_within_a_minute_and_it_goes_on_with_another
     assert both[0].returncode != 0 and "process 0 of 2 ends, since it failed or lost another; go on by" in err
     before = len(losses(folder))
     process = started(2, "train", "--resume", folder, "--mesh", "data=2")
+    wait_for(lambda: len(losses(folder)) > before)
+    process.kill()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_one_process_stops_all_of_them_and_the_run_goes_on(tmp_path):
+    folder, at = tmp_path / "run", ["--coordinator", f"localhost:{port()}", "--num-processes", 2]
+    long = ["200000" if word == "20" else word for word in SETTINGS]
+    both = [started(1, "train", "dec", *long, "--out", folder, *at, "--process-id", i) for i in (0, 1)]
+    wait_for(lambda: ("cluster", 0, 50) in losses(folder))
+    both[1].send_signal(signal.SIGINT)
+    first, other = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [130, 130], first[1] + other[1]
+    assert "Stopping after this chunk" in other[1] and "go on with: dec train --resume" in first[0]
+    assert json.loads((folder / "metrics.json").read_text())["interrupted"]
+    before = len(losses(folder))
+    process = started(1, "train", "--resume", folder)
     wait_for(lambda: len(losses(folder)) > before)
     process.kill()
 
