@@ -115,11 +115,11 @@ def train(argv: list[str]) -> int:
         raise ValueError(f"name a method: dec train METHOD, one of {', '.join(METHODS)}")
     own = {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
     cells = sweep(run, own | given(args))
+    folder = begin(args, Path(run.method).stem, cells)
     made = make_method(run.method, next(iter(cells.values())).options)
     unused = (*(() if made.loss else (REFINEMENT,)), *(NETWORK if made.on == "input" else ()))
     if vain := [f"--{name.split('.', 1)[1]}" for name in given(args) if name.startswith(unused)]:
         warnings.warn(f"{run.method} makes no use of {', '.join(vain).replace('_', '-')}", stacklevel=2)
-    folder = begin(args, Path(run.method).stem, cells)
     if len(cells) > 1:
         return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)
     (name, single), = cells.items()
