@@ -77,7 +77,6 @@ def overview() -> str:
 
 def train(argv: list[str]) -> int:
     from dec.methods import METHODS, factory
-    from dec.methods import make as make_method
 
     parser = Parser(prog="dec train", description="Train one method over several seeds.",
                     usage="dec train METHOD [OPTION VALUE ...]",
@@ -116,7 +115,7 @@ def train(argv: list[str]) -> int:
     own = {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
     cells = sweep(run, own | given(args))
     folder = begin(args, Path(run.method).stem, cells)
-    made = make_method(run.method, next(iter(cells.values())).options)
+    made = factory(run.method)(**next(iter(cells.values())).options)
     unused = (*(() if made.loss else (REFINEMENT,)), *(NETWORK if made.on == "input" else ()))
     if vain := [f"--{name.split('.', 1)[1]}" for name in given(args) if name.startswith(unused)]:
         warnings.warn(f"{run.method} makes no use of {', '.join(vain).replace('_', '-')}", stacklevel=2)
