@@ -192,7 +192,6 @@ def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, ca
         inner = folder / slug(name)
         inner.mkdir(exist_ok=True)
         done[name] = finished(inner) or execute(run, inner, quiet=quiet, cache=cache, title=name)
-        jax.clear_caches()  # programs kept from some hundred cells would take more memory maps than Linux allows
         write(folder / TABLE, (show(done) + "\n").encode())
     return done
 

@@ -41,7 +41,7 @@ def resume(args: argparse.Namespace, argv: list[str]) -> int:
 
     where = {"--resume", "--quiet", "--device", "--mesh", "--coordinator", "--num-processes", "--process-id"}
     other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
-    if other:
+    if other := other | {word for word in argv[:1] if not word.startswith("-")}:  # a method
         raise ValueError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
     folder = own_folder(args, args.resume)
     return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)

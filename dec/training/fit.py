@@ -20,28 +20,17 @@ from dec.data.stream import ParquetRows, Rows, Subset
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Autoencoder, Net, build
 from dec.networks.likelihood import check_values
-from dec.shallow.agreement import agreement
 from dec.shallow.choose_k import ROWS, choose_k
 from dec.training import mesh, pretrained
 from dec.training.augment import Augment
 from dec.training.checkpoint import Checkpoint, write_arrays
-from dec.training.engine import (
-    CONVERGED,
-    NOT_FINITE,
-    RUNNING,
-    Data,
-    State,
-    execution,
-    lift,
-    over_seeds,
-    place,
-    seed_keys,
-    sweep,
-)
+from dec.training.engine import Data, execution, lift, over_seeds, place, seed_keys, sweep
+from dec.training.outcome import summarize
 from dec.training.refine import START_ROWS, Refine
 from dec.training.rows import reading
 from dec.training.session import Session
 
+MAPS_ALLOWED = Path("/proc/sys/vm/max_map_count")  # on Linux
 BEFORE, COMPARED = "pretrained.npz", 2000  # a file beside checkpoints: codes of so many rows as refinement found them
 
 
@@ -164,6 +153,7 @@ def fit(
     """
     n = x.shape[0]
     check_sizes(n, k)
+    spare_maps()
     if model.network.output == "mixed" and method.on == "codes" and not isinstance(x, ParquetRows):
         check_values(model.network.blocks, x)
     mesh.check(len(session.seeds), model.batch_size)
@@ -207,6 +197,17 @@ def fit(
     seen = n if method.loss else min(phase.view_rows(x.shape[1]), method.most or n)
     runs, chosen = summarize(states, labels, seen, k, session)
     return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen)
+
+
+def spare_maps() -> None:
+    """Forget compiled programs before they have used up the memory maps that Linux allows a process.
+
+    Each keeps some; a hundred fits with other settings in one process would end in a segmentation fault.
+    """
+    if MAPS_ALLOWED.is_file():
+        used = Path("/proc/self/maps").read_bytes().count(b"\n")
+        if used > int(MAPS_ALLOWED.read_text()) / 2:
+            jax.clear_caches()
 
 
 def recommended(
@@ -261,72 +262,3 @@ def check_start(method: Method, n: int, k: int | Literal["auto"], module: Autoen
     if k != "auto":
         jax.eval_shape(lambda key, net: method.init(key, net, View(lambda _: jnp.zeros(shape), jnp.ones(shape[:1])), k),
                        jax.random.key(0), net)
-
-
-def summarize(
-    states: State, labels: np.ndarray, looked_at: int, k: int, session: Session
-) -> tuple[list[dict[str, Any]], int]:
-    """One row a seed with what became of it and how many rows were looked at, and the position of the seed to keep.
-
-    Kept is the partition with the highest mean ARI with those of the other seeds that did not fail: what many starts
-    agree on. A method's own loss cannot rank its runs, since collapsing lowers it.
-    """
-    status, step = np.asarray(states.status), np.asarray(states.step)
-    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((states.net, states.head.params))]
-    finite = np.array([
-        code != NOT_FINITE and all(np.isfinite(leaf[s]).all() for leaf in leaves) for s, code in enumerate(status)
-    ])
-    last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if r["loss"] is not None}
-    runs, n = [], labels.shape[1]
-    for s, seed in enumerate(session.seeds):
-        sizes = np.bincount(labels[s][labels[s] >= 0], minlength=k)
-        occupied = int((sizes > 0).sum())
-        ok = bool(finite[s]) and occupied > min(1, k - 1)
-        runs.append({
-            "seed": seed,
-            "status": "ok" if ok else "failed",
-            "reason": _reason(bool(finite[s]), int(status[s]), int(step[s]), occupied, k, session),
-            "steps": int(step[s]),
-            "loss": last.get((seed, "cluster")),
-            "pretrain_loss": next((last[at] for at in reversed(last) if at[0] == seed and at[1] != "cluster"), None),
-            "occupied": occupied,
-            "smallest": int(sizes.min()),
-            "largest": int(sizes.max()),
-            "noise": int((labels[s] < 0).sum()),
-            "looked_at": looked_at,
-            "agreement": None,
-        })
-        if runs[-1]["noise"]:
-            runs[-1]["reason"] += f"; {runs[-1]['noise']} of {n} rows are noise"
-        if stall := _stall(session.history, seed):
-            runs[-1]["reason"] += f"; {stall}"
-    usable = [s for s, row in enumerate(runs) if row["status"] == "ok"]
-    scores = agreement(labels[usable]) if len(usable) > 1 else []
-    for s, score in zip(usable, scores):
-        runs[s]["agreement"] = float(score)
-    if usable:
-        return runs, max(usable, key=lambda s: runs[s]["agreement"] or 0)
-    return runs, int(np.argmax(finite))
-
-
-def _stall(history: list[dict[str, Any]], seed: int) -> str | None:
-    """What to say of a pretraining, end to end, whose last loss is no lower than its first."""
-    losses = [r["loss"] for r in history if r["seed"] == seed and r["phase"] == "pretrain"]
-    if len(losses) < 2 or None in losses or losses[-1] < losses[0]:
-        return None
-    return f"pretraining stalled (loss {losses[0]:.4g} -> {losses[-1]:.4g}); change the learning rate"
-
-
-def _reason(finite: bool, status: int, step: int, occupied: int, k: int, session: Session) -> str:
-    """Why a seed ended, and what is wrong with its result."""
-    if not finite:
-        return f"the loss or the weights became NaN or infinite by step {step}; lower the learning rate"
-    if occupied < 2 <= k:
-        return "collapsed: " + ("there is only one cluster" if occupied else "all rows are noise")
-    if session.interrupted and status == RUNNING:
-        ended = f"interrupted at step {step}"
-    elif status == CONVERGED:
-        ended = f"label change below the tolerance at step {step}"
-    else:
-        ended = f"{step} steps" if step else "clusters of the start"
-    return ended if occupied == k else f"{ended}; only {occupied} of {k} clusters are occupied"

@@ -11,7 +11,7 @@ from dec.config import Optimizer, Pretraining
 from dec.methods import make
 from dec.methods.base import Head
 from dec.shallow.agreement import agreement
-from dec.training import engine, fit, pretrained
+from dec.training import engine, fit, outcome, pretrained
 from dec.training.checkpoint import Checkpoints
 from dec.training.engine import seed_keys
 
@@ -149,6 +149,17 @@ def test_side_by_side_agrees_for_twenty_steps(one_bad, train, monkeypatch):
             assert np.ptp(a) > 1e-4
 
 
+def test_programs_are_forgotten_before_memory_maps_run_out(train, tmp_path, monkeypatch):
+    train([0])
+    before = engine.TRACES.copy()
+    train([0])
+    assert not engine.TRACES - before
+    monkeypatch.setattr(fit, "MAPS_ALLOWED", tmp_path / "max_map_count")
+    fit.MAPS_ALLOWED.write_text("100\n")
+    train([0])
+    assert engine.TRACES - before == {"pretrain": 1, "cluster": 1}
+
+
 def test_the_kept_seed_is_no_failed_one():
     """Seeds 1, 2 and 3 are identical but failed or collapsed; of the others the two that agree win."""
     def state(status, weights):
@@ -158,7 +169,7 @@ def test_the_kept_seed_is_no_failed_one():
     session = fit.Session([10, 11, 12, 13, 14, 15])
     labels = np.array([[0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 1, 1], [0, 1, 1, 1]])
     status = [0, engine.NOT_FINITE, 0, 0, engine.CONVERGED, 0]
-    runs, chosen = fit.summarize(state(status, [0.0, 0.0, np.inf, 0, 0, 0]), labels, 4, 3, session)
+    runs, chosen = outcome.summarize(state(status, [0.0, 0.0, np.inf, 0, 0, 0]), labels, 4, 3, session)
     assert [row["status"] for row in runs] == ["ok", "failed", "failed", "failed", "ok", "ok"]
     assert chosen in (4, 5)
     assert [row["agreement"] is None for row in runs] == [False, True, True, True, False, False]
