@@ -148,20 +148,20 @@ def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any
     if not args.clustpy_python:
         raise ValueError("--clustpy-python is needed")
     made, (name, attribute) = prepare(run), CLUSTPY[method]
-    if made.dataset.y is None or issparse(made.x):
-        raise ValueError("this comparison needs labels and dense rows")
+    if made.dataset.y is None:
+        raise ValueError("this comparison needs labels")
     folder, side = where.parent / f"clustpy-{slug(name)}", Path(__file__).with_name("_clustpy_labels.py")
     versions = subprocess.run([args.clustpy_python, side, "--versions"], stdout=subprocess.PIPE, text=True, check=True)
     claimed(folder, {"code": config.digest(side.read_text(), versions.stdout), "data": made.dataset.digest,
                      "run": [name, made.k]}, args)
-    x = np.reshape(made.x, (len(made.x), -1)).astype(np.float32)
+    x = made.x.toarray() if issparse(made.x) else np.reshape(made.x, (len(made.x), -1))
     seeds, seconds = [], 0.0
     for seed in range(run.seeds):
         saved = folder / f"{seed}.npz"
         if not saved.is_file():
             with tempfile.TemporaryDirectory() as temporary:
                 data, part = Path(temporary) / "x.npy", Path(temporary) / "labels.npz"
-                np.save(data, (x - x.min()) / np.ptp(x))
+                np.save(data, (x.astype(np.float32) - x.min()) / np.ptp(x))
                 done = subprocess.run(list(map(str, [
                     args.clustpy_python, side, "--method", name, "--clusters", made.k, "--seed", seed, "--data", data,
                     "--save", part])), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)

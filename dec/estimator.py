@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,11 +189,15 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         Raises:
           ValueError: for input or parameters that cannot be worked with, naming them.
           FloatingPointError: when every seed's loss became NaN.
+          KeyboardInterrupt: after Ctrl-C, which ends training at the next chunk; the model is fitted as far as it came.
         """
         X = self._validate(X, reset=True)
         session = Session(self._seeds(), callback=self.callback)
         with Progress() if self.verbose else contextlib.nullcontext() as session.progress:
-            return self.fit_session(X, session)
+            self.fit_session(X, session)
+        if session.signal:
+            signal.raise_signal(session.signal)
+        return self
 
     def fit_session(
         self, X: np.ndarray, session: Session, pretrain_on: np.ndarray | None = None, resume: Checkpoint | None = None

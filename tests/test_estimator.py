@@ -1,6 +1,7 @@
 """The scikit-learn face: scikit-learn's own checks, and what they do not cover."""
 
 import pickle
+import signal
 
 import numpy as np
 import pandas as pd
@@ -206,6 +207,26 @@ def test_callback_sees_progress_and_codes(blobs, tiny):
     assert all(shape == (2, 300, 3) for *_, shape in seen)
     last = [s for s in seen if s[0] == "cluster"][-1]
     assert last[1] <= 40 and {"loss", "clustering", "change"} <= set(last[2])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_fit_and_is_passed_on(number, blobs, tiny):
+    def stop(session):
+        if session.phase == "cluster" and not session.signal:
+            signal.raise_signal(number)
+
+    def terminate(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        model = dec.IDEC(4, callback=stop, **tiny)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(blobs[0])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert model.stop_reason_ == f"interrupted at step {model.n_iter_}" and 0 < model.n_iter_ < 40
+    assert len(model.predict(blobs[0])) == 300
 
 
 @pytest.mark.parametrize(("params", "message"), [

@@ -71,7 +71,7 @@ class Session:
         self.history: list[dict[str, Any]] = []
         self.seconds = {"compile": 0.0, "pretrain": 0.0, "cluster": 0.0}
         self.interrupted = False  # the same in all processes
-        self._asked = False  # of this one
+        self.signal = 0  # that asked this one to stop
         self.choice: dict[str, Any] | None = None  # of k, where it was left to the data
         self.reused = 0  # seeds whose pretrained network came from a cache
         self.phase, self.step, self.terms, self.running = "", 0, {}, list(seeds)
@@ -101,9 +101,9 @@ class Session:
             return
 
         def ask(signum, frame):
-            if self._asked:
+            if self.signal:
                 raise KeyboardInterrupt
-            self._asked = True
+            self.signal = signum
             print("\nStopping after this chunk; press Ctrl-C again to stop at once.", file=sys.stderr)
 
         before = {signum: signal.signal(signum, ask) for signum in (signal.SIGINT, signal.SIGTERM)}
@@ -116,7 +116,7 @@ class Session:
 
     def _stop(self) -> bool:
         """Whether any process was asked to stop; all come here together."""
-        self.interrupted = anywhere(self._asked or self.interrupted)
+        self.interrupted = anywhere(bool(self.signal) or self.interrupted)
         return self.interrupted
 
     def run(self, phase: Phase, data, extra, keys, state, start: int, seeds: list[int], encode) -> Any:
