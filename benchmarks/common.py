@@ -107,9 +107,7 @@ def environment() -> dict[str, Any]:
             versions[package] = None
     device = jax.devices()[0]
     return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "commit": git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(git("status", "--porcelain", "--", "dec", "benchmarks", ":!benchmarks/results")),
+        **BEGAN,
         "versions": versions,
         "device": f"{device.platform}: {device.device_kind}",
         "devices": jax.device_count(),
@@ -126,6 +124,14 @@ def git(*args: str) -> str | None:
         return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+# Of the code that runs, not of what lies there in the end.
+BEGAN = {
+    "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    "commit": git("rev-parse", "HEAD"),
+    "uncommitted_changes": bool(git("status", "--porcelain", "--", "dec", "benchmarks", ":!benchmarks/results")),
+}
 
 
 def cpu_name() -> str:

@@ -150,7 +150,7 @@ def choose_k(argv: list[str]) -> int:
     from dec.training.fit import recommended
     from dec.training.session import Session
 
-    run, dataset, _, _, x, _, other = prepare(asked)
+    run, dataset, _, _, x, _, other, _ = prepare(asked)
     session = Session(list(range(run.seed, run.seed + run.seeds)))
     training, validation = (x, None) if other is None else (other, x)
     scaling, nets = fit_scaling(training, run.model.scaling), None

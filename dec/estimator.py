@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import math
 import signal
 import warnings
@@ -26,6 +25,7 @@ from dec.data.stream import ParquetRows
 from dec.methods.base import Method, labels_of
 from dec.metrics import MOST_VALUES, internal
 from dec.networks.autoencoder import build, parameter_table
+from dec.parameters import PARTS, Nested
 from dec.report.progress import Progress
 from dec.report.table import layer_table
 from dec.training.checkpoint import Checkpoint
@@ -33,11 +33,9 @@ from dec.training.fit import Fit, fit
 from dec.training.session import Session
 
 OWN = ("scaling", "batch_size", "stream_above", "dtype")  # fields of `config.Model` that are parameters by themselves
-PARTS = {"network": config.Network, "augmentation": config.Augmentation, "pretraining": config.Pretraining,
-         "refinement": config.Refinement}
 
 
-class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Nested, BaseEstimator):
     """Deep clustering by any method: a network is pretrained to reconstruct, then refined together with the clusters.
 
     Args:
@@ -116,37 +114,6 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         self.cache = cache
         self.callback = callback
         self.verbose = verbose
-
-    # Parameters: the fields of the four config dataclasses count as nested ones.
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name; with `deep` also `network__hidden`, `refinement__optimizer__name` and so on."""
-        params = super().get_params(deep=False)
-        for part, kind in PARTS.items() if deep else ():
-            value = kind() if params[part] is None else params[part]
-            if isinstance(value, kind):
-                params |= dict(_fields(value, part))
-        return params
-
-    def set_params(self, **params: Any) -> DeepClustering:
-        """Set parameters by the names of `get_params`."""
-        super().set_params(**{name: value for name, value in params.items() if "__" not in name})
-        for name, value in params.items():
-            part, *path = name.split("__")
-            if path and part not in PARTS:
-                raise ValueError(config.unknown("parameter", name, list(self.get_params())))
-            if path:
-                nested = functools.reduce(lambda inner, field: {field: inner}, reversed(path), value)
-                setattr(self, part, config.replace(self._part(part), nested, f"{part}."))
-        return self
-
-    def _part(self, name: str) -> Any:
-        value = getattr(self, name)
-        if value is None:
-            return PARTS[name]()
-        if not isinstance(value, PARTS[name]):
-            raise ValueError(f"{name}={value!r} must be a dec.config.{PARTS[name].__name__} or None")
-        return value
 
     def _model(self) -> config.Model:
         own = {name: getattr(self, name) for name in OWN}
@@ -337,14 +304,3 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         super().__setstate__(state)
         if "fit_" in state:  # functions of a method are not pickled, only their name
             self.fit_ = dataclasses.replace(self.fit_, method=self._method())
-
-
-def _fields(value: Any, prefix: str) -> list[tuple[str, Any]]:
-    """(nested name, value) of every field of a config, depth first."""
-    pairs = []
-    for field in dataclasses.fields(value):
-        name, inner = f"{prefix}__{field.name}", getattr(value, field.name)
-        pairs.append((name, inner))
-        if dataclasses.is_dataclass(inner):
-            pairs += _fields(inner, name)
-    return pairs

@@ -13,9 +13,12 @@ from dec import config, methods
 from dec.data import Dataset, load
 from dec.data.features import check_options, fit_features, numbers
 from dec.networks.autoencoder import build
+from dec.training import mesh
+from dec.training.augment import Augment
 from dec.training.fit import check_sizes, check_start
 from dec.training.optimizer import transform
-from dec.training.pretrained import warm_start
+from dec.training.pretrained import split, warm_start
+from dec.training.rows import streams
 
 
 class Prepared(NamedTuple):
@@ -28,17 +31,24 @@ class Prepared(NamedTuple):
     x: Any  # [n, d] numbers: an array, a memory map or CSR
     k: int | Literal["auto"]
     pretrain_on: Any  # other rows, or None
+    pretrain_digest: str | None  # of their data
 
 
 def check(cells: dict[str, config.Run]) -> None:
     """Raise what would stop any of the runs, naming it, before a folder is made or replaced."""
     read_anew()
     for run in cells.values():
-        run, _, _, _, x, k, _ = prepare(run)
+        run, _, _, _, x, k, other, _ = prepare(run)
         check_sizes(x.shape[0], k)
+        mesh.check(run.seeds, run.model.batch_size)
+        streams(x, run.model.stream_above)
         method = methods.make(run.method, run.options)
         module = build(run.model.network, x.shape[1], run.model.dtype)
         check_start(method, x.shape[0], k, module)
+        if method.on == "codes":
+            Augment.of(run.model)
+            if run.model.pretraining.validation and other is None:
+                split(x, run.model.pretraining.validation)
         for part in (run.model.pretraining, run.model.refinement):
             transform(part.optimizer, 1, 1)
         if run.model.pretraining.warm_start and method.on == "codes":
@@ -48,7 +58,7 @@ def check(cells: dict[str, config.Run]) -> None:
 def prepare(run: config.Run) -> Prepared:
     """Read the data of a run and fit the features: on the rows to pretrain on, where those are others."""
     run = resolved(run)
-    dataset, index, features, x, other = _read(run.data, run.limit, run.features, run.pretrain_on)
+    dataset, index, features, x, other, digest = _read(run.data, run.limit, run.features, run.pretrain_on)
     k = dataset.n_classes if run.n_clusters is None else run.n_clusters
     if k is None:
         raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
@@ -64,7 +74,7 @@ def prepare(run: config.Run) -> Prepared:
         needs["shape"] = (*shape, 1) if len(shape) == 2 and dataset.kind != "sequence" else shape
     if needs:
         run = config.replace(run, {"model": {"network": needs}})
-    return Prepared(run, dataset, index, features, x, k, other)
+    return Prepared(run, dataset, index, features, x, k, other, digest)
 
 
 def resolved(run: config.Run) -> config.Run:
@@ -89,7 +99,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     if other is not None and other.shape[1] != x.shape[1]:
         raise ValueError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
                          "they must be alike")
-    return dataset, index, features, x, other
+    return dataset, index, features, x, other, None if pretrain_on is None else training.digest
 
 
 def read_anew() -> None:

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 
 from dec import config, methods, metrics
 from dec.data import Dataset, cache_dir
-from dec.estimator import OWN, PARTS, DeepClustering
+from dec.estimator import OWN, DeepClustering
 from dec.folders import (
     CONFIG,
     ENVIRONMENT,
@@ -36,6 +36,7 @@ from dec.folders import (
     slug,
     write_json,
 )
+from dec.parameters import PARTS
 from dec.predict import labels_table
 from dec.prepared import prepare, read_anew, resolved
 from dec.report.progress import Progress
@@ -67,17 +68,18 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
       Interrupted: after Ctrl-C, when all is saved.
     """
     given = resolved(run)
-    run, dataset, index, features, x, k, pretrain_on = prepare(run)
+    run, dataset, index, features, x, k, pretrain_on, pretrain_digest = prepare(run)
     if dataset.column:  # of the table that the texts are from: new rows may come with others
         text = {"columns": [dataset.column], "kinds": [f"{dataset.column}=text"]}
         given = config.replace(given, {"features": text})
-    recorded, now = folder / ENVIRONMENT, environment(dataset, x)
+    recorded, now = folder / ENVIRONMENT, environment(dataset, x) | {"cached": cache is not None}
+    now["data"]["pretrain_on"] = pretrain_digest
     if recorded.is_file():
         began = read_json(recorded)
-        if began["data"]["digest"] != dataset.digest:
-            raise ValueError(f"{run.data} is not the data that {folder} was begun with; restore it, or start a new run")
+        for name, part in ((run.data, "digest"), (run.pretrain_on, "pretrain_on")):
+            if began["data"].get(part) != now["data"][part]:
+                raise ValueError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")
         now |= {"command": began["command"], "date": began["date"], "resumed": now["date"]}
-    now["cached"] = cache is not None
     write_json(folder / CONFIG, config.to_dict(given) | {"n_clusters": k})
     write_json(recorded, now)
 

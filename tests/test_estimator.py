@@ -16,6 +16,7 @@ import dec
 from dec.methods import METHODS
 from dec.methods.idec import idec
 from dec.metrics import accuracy
+from dec.training import fit
 
 
 @parametrize_with_checks([
@@ -63,6 +64,14 @@ def test_predictions_agree_with_each_other(fitted, blobs):
     np.testing.assert_array_equal(fitted.transform(x[:7]), fitted.codes_[:7])
     names = fitted.get_feature_names_out()
     assert list(names) == ["idec0", "idec1", "idec2"]
+
+
+def test_a_few_rows_more_are_not_compiled_anew(fitted, blobs):
+    whole = fitted.predict_proba(blobs[0])
+    compiled = fit._assign._cache_size()
+    for n in (1, 2, 299):
+        np.testing.assert_array_equal(fitted.predict_proba(blobs[0][:n]), whole[:n])
+    assert fit._assign._cache_size() == compiled > 0
 
 
 def test_reconstructions_are_on_the_scale_of_the_data(blobs, tiny):
@@ -291,9 +300,10 @@ def test_constant_columns_are_fine(blobs, tiny):
         assert np.isfinite(model.codes_).all() and (model.runs_["status"] == "ok").all()
 
 
-def test_a_diverged_run_says_so(blobs, tiny):
+@pytest.mark.parametrize("method", ["dec", "ae+hdbscan", "vade"])  # the last two start in a library on the host
+def test_a_diverged_run_says_so(method, blobs, tiny):
     wild = dec.Pretraining(epochs=3, optimizer=dec.Optimizer(name="sgd", learning_rate=1e20))
-    model = dec.DEC(4, n_init=2, **tiny | {"pretraining": wild})
+    model = dec.DeepClustering(4, method=method, n_init=2, **tiny | {"pretraining": wild})
     with pytest.raises(FloatingPointError, match=r"All 2 seeds failed.*lower the learning rate"):
         model.fit(blobs[0])
     assert set(model.runs_["status"]) == {"failed"}

@@ -15,7 +15,7 @@ from dec import config, folders, options, prepared, runs, start
 from dec.data import load
 from dec.prepared import prepare
 from dec.saved import load as load_model
-from dec.training.fit import Fit, _start
+from dec.training.fit import Fit
 
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "
                    "--limit 300 --quiet")
@@ -248,7 +248,6 @@ def test_a_sweep_is_one_resumable_table(compared, place):
     assert (status, err) == (0, "")
     names = [f"idec gamma={gamma} refresh_every={every}" for gamma in ("0.01", "0.1") for every in (10, 20)]
     assert [line.split("|")[1].strip() for line in out.splitlines()[2:6]] == names
-    assert _start._cache_size() == 0  # the programs of a cell are not kept beyond it
     folders = {name: place / "swept" / name.replace(" ", "_") for name in names}
     for name, folder in folders.items():
         run = config.from_dict(config.Run, json.loads((folder / "config.json").read_text()))
@@ -413,12 +412,13 @@ def test_a_run_that_has_not_ended_says_how_to_go_on(trained, tmp_path):
         assert f"has no finished run yet; go on with: dec train --resume {tmp_path}" in err
 
 
-def test_other_data_under_the_same_name_are_not_gone_on_with(trained, tmp_path, monkeypatch):
+@pytest.mark.parametrize("option", ["--data", "--pretrain-on"])
+def test_other_data_under_the_same_name_are_not_gone_on_with(trained, tmp_path, monkeypatch, option):
     np.save(tmp_path / "x.npy", load("digits", 60).x)
-    words = ["train", "kmeans", *KMEANS, "--data", tmp_path / "x.npy"]
+    words = ["train", "kmeans", *KMEANS, option, tmp_path / "x.npy"]
     assert dec(*words, "--out", tmp_path / "run")[0] == 0
     (tmp_path / "run/metrics.json").unlink()
     np.save(tmp_path / "x.npy", 1 + load("digits", 60).x)
     status, _, err = dec("train", "--resume", tmp_path / "run")
     assert status == 2
-    assert "is not the data that" in err
+    assert f"{tmp_path / 'x.npy'} is not the data that" in err

@@ -40,6 +40,11 @@ class Found(NamedTuple):
     radius: float = FAR
 
 
+def failed(shape: jax.ShapeDtypeStruct) -> np.ndarray:
+    """What stands for an array that could not be found."""
+    return np.full(shape.shape, np.nan if jnp.issubdtype(shape.dtype, jnp.floating) else 0, shape.dtype)
+
+
 def on_host(
     find: Callable[[np.ndarray, int], PyTree], shapes: PyTree, key: Key[Array, ""],
     codes: Float[Array, "m d"], weight: Float[Array, " m"],
@@ -68,6 +73,8 @@ def on_host(
         from threadpoolctl import threadpool_limits
 
         used = weight > 0
+        if not np.isfinite(codes[used]).all():  # of a network that diverged, whose seed counts as failed
+            return jax.tree.map(failed, shapes)
 
         def spread(found, shape):
             whole = np.zeros(shape.shape, shape.dtype)

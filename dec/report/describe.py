@@ -29,7 +29,7 @@ class Description(NamedTuple):
 def describe(run: config.Run) -> Description:
     """Read the data of a run, fit its features and build its network, without training."""
     wanted = run.n_clusters
-    run, dataset, _, features, x, _, _ = prepare(config.replace(run, {"n_clusters": wanted or "auto"}))
+    run, dataset, _, features, x, *_ = prepare(config.replace(run, {"n_clusters": wanted or "auto"}))
     method, layers = methods.make(run.method, run.options), []
     steps = [[dataset.source]]
     if isinstance(features, TableFeatures):

@@ -86,7 +86,7 @@ def select(folder: Path) -> tuple[dict[str, Any], str]:
 def shared_spaces(folders: dict[str, Path], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
     """These rows of the scaled input and of every cell's codes, without repetitions."""
     first = next(iter(folders.values()))
-    run, dataset, _, _, x, _, _ = prepare(read_config(first / CONFIG))
+    run, dataset, _, _, x, *_ = prepare(read_config(first / CONFIG))
     if read_json(first / ENVIRONMENT)["data"]["digest"] != dataset.digest:
         raise ValueError(f"{run.data} is not the data that {first} was made with; restore it")
     part = x[rows]

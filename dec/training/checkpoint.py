@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +22,14 @@ def write(path: Path, content: bytes) -> None:
     """Write a file that is either the old one or the whole new one, whatever happens meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # of a full disk
 
 
 def pack(arrays: dict[str, np.ndarray], note: dict[str, Any]) -> bytes:
@@ -82,12 +86,14 @@ class Checkpoints:
             old.unlink()
 
     def load(self) -> Checkpoint | None:
-        """The newest checkpoint whose checksum holds, or None."""
+        """The newest checkpoint whose checksum holds, or None; a warning names those that are damaged."""
         for file in reversed(self._files()):
             content = file.read_bytes()
             if hashlib.sha256(content).hexdigest()[:16] == file.stem.split("-")[1]:
                 leaves, about = unpack(io.BytesIO(content))
                 return Checkpoint(about.pop("stage"), about.pop("period"), about, list(leaves.values()))
+            warnings.warn(f"the checkpoint {file} is damaged; going on from an earlier one, or from the beginning",
+                          stacklevel=2)
         return None
 
 

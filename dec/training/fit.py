@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, PyTree
+from scipy.sparse import issparse
 
 from dec import config
 from dec.data.base import sample_rows
@@ -24,13 +25,14 @@ from dec.shallow.choose_k import ROWS, choose_k
 from dec.training import mesh, pretrained
 from dec.training.augment import Augment
 from dec.training.checkpoint import Checkpoint, write_arrays
-from dec.training.engine import Data, execution, lift, over_seeds, place, seed_keys, sweep
+from dec.training.engine import SWEEP_ROWS, Data, execution, lift, over_seeds, place, seed_keys, sweep
 from dec.training.outcome import summarize
 from dec.training.refine import START_ROWS, Refine
 from dec.training.rows import reading
 from dec.training.session import Session
 
 MAPS_ALLOWED = Path("/proc/sys/vm/max_map_count")  # on Linux
+FEW = 2**14  # rows
 BEFORE, COMPARED = "pretrained.npz", 2000  # a file beside checkpoints: codes of so many rows as refinement found them
 
 
@@ -66,12 +68,16 @@ class Fit:
     def over_rows(self, x: Rows, program: Callable[..., PyTree], *args: PyTree, seed: int | None = None) -> PyTree:
         """program(data, net, *args) on rows placed as they were in training, as NumPy arrays.
 
-        net is that at position `seed` (default: the chosen one), None for a method on the input.
+        net is that at position `seed` (default: the chosen one), None for a method on the input. A few dense rows are
+        filled up to whole chunks of a sweep, lest every number of rows be compiled anew.
         """
+        n, more = x.shape[0], -x.shape[0] % SWEEP_ROWS
+        if more and n < FEW and not issparse(x[:0]):
+            x = np.pad(x[:], [(0, more), *[(0, 0)] * (len(x.shape) - 1)])
         net = None if self.nets is None else self._one(self.nets, seed)
         data = place(x, self.scaling, self.model.stream_above)
         with reading(data.x):
-            return jax.tree.map(np.asarray, mesh.gathered(program(data, net, *args)))
+            return jax.tree.map(lambda a: np.asarray(a)[:n], mesh.gathered(program(data, net, *args)))
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
         """Reconstructions from codes, on the scale of the data."""
@@ -200,13 +206,13 @@ def fit(
 
 
 def spare_maps() -> None:
-    """Forget compiled programs before they have used up the memory maps that Linux allows a process.
+    """Forget compiled programs where they have an eighth of the memory maps that Linux allows a process.
 
-    Each keeps some; a hundred fits with other settings in one process would end in a segmentation fault.
+    Ten fits with other settings keep so many, and 700 MB; a hundred would end in a segmentation fault.
     """
     if MAPS_ALLOWED.is_file():
         used = Path("/proc/self/maps").read_bytes().count(b"\n")
-        if used > int(MAPS_ALLOWED.read_text()) / 2:
+        if used > int(MAPS_ALLOWED.read_text()) / 8:
             jax.clear_caches()
 
 

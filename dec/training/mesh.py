@@ -101,8 +101,13 @@ def anywhere(value: bool) -> bool:
 
 
 def over_mesh(f: Callable[..., Any]) -> Callable[..., Any]:
-    """f(common, *stacked), each device along 'seeds' with the seeds of its own of what is stacked."""
+    """f(common, *stacked), each device along 'seeds' with the seeds of its own of what is stacked.
+
+    Seeds that cannot be divided evenly, those that no cache had, say, every device trains all of.
+    """
     def divided(common: PyTree, *stacked: PyTree) -> PyTree:
+        if len(jax.tree.leaves(stacked)[0]) % size(SEEDS):
+            return f(common, *stacked)
         own = P(), *(P(SEEDS) for _ in stacked)
         each = jax.shard_map(f, in_specs=own, out_specs=P(SEEDS), axis_names={SEEDS}, check_vma=False)
         return each(common, *stacked)

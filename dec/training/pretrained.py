@@ -91,7 +91,7 @@ def _train(
     """Run the stages; also tells which seeds came through whole."""
     pretraining, how = model.pretraining, execution()
     if validation is None and pretraining.validation:
-        x, validation = _split(x, pretraining.validation, pretraining.validation_seed)
+        x, validation = split(x, pretraining.validation, pretraining.validation_seed)
     data = place(x, scaling, model.stream_above)
     watched = None if validation is None else place(validation, scaling, model.stream_above)
     keys = seed_keys(seeds, "weights")
@@ -127,7 +127,7 @@ def with_posterior(nets: Net, keys: Array, posterior: Autoencoder) -> Net:
     return jax.vmap(one)(nets, keys)
 
 
-def _split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:
+def split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:
     """Training and validation rows, the same for every seed; neither is copied."""
     n = x.shape[0]
     order = np.random.default_rng(seed).permutation(n)

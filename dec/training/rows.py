@@ -167,12 +167,22 @@ def window_rows(x: Rows) -> int:
     return max(LEAST_WINDOW, WINDOW_BYTES // width)
 
 
+def streams(x: Rows, stream_above: float) -> bool:
+    """Whether rows are streamed: where they have more GiB than `stream_above`.
+
+    Raises:
+      ValueError: for such rows on a mesh.
+    """
+    above = nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31)  # more than int32 can count
+    if above and mesh.size(mesh.DATA) * mesh.size(mesh.SEEDS) > 1:
+        raise ValueError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh no rows "
+                         "are streamed: raise it, or do without the mesh")
+    return above
+
+
 def put(x: Rows, stream_above: float) -> Array | Sparse | Streamed:
-    """Rows in their raw dtype on the default device, or streamed where they have more GiB than `stream_above`."""
-    if nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31):  # more than int32 can count
-        if mesh.size(mesh.DATA) > 1:
-            raise ValueError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh "
-                             "each device holds a part of the rows: raise it, or do without the mesh")
+    """Rows in their raw dtype on the default device, or streamed."""
+    if streams(x, stream_above):
         number, dtype = next(_numbers), _held(x)
         _OPEN[number] = Windows(x, window_rows(x), dtype)
         return Streamed(jnp.int32(number), tuple(x.shape), dtype)

@@ -27,6 +27,14 @@ def test_rows_without_weight_are_not_passed_and_get_zeros():
     np.testing.assert_array_equal(mean, [2, 3])
 
 
+def test_a_diverged_network_is_not_passed():
+    codes = jnp.array([[0.0, 1], [jnp.nan, 0]])
+    shapes = shape((2,), jnp.float32), shape((3,), jnp.int32)
+    real, whole = on_host(lambda codes, seed: pytest.fail("called"), shapes, KEY, codes, jnp.ones(2))
+    np.testing.assert_array_equal(real, [np.nan] * 2)
+    np.testing.assert_array_equal(whole, [0] * 3)
+
+
 def test_each_key_has_its_seed():
     seeds = [int(on_host(lambda codes, seed: seed % 2**31, shape((), jnp.int32), jax.random.key(i), jnp.zeros((1, 1)),
                          jnp.ones(1))) for i in (0, 1, 0)]

@@ -105,6 +105,27 @@ def test_several_devices_give_the_losses_of_one(tmp_path, one, devices, axes, ba
 
 
 @pytest.mark.slow
+def test_seeds_that_the_cache_lacks_need_not_divide_evenly(tmp_path):
+    options = [word for word in SETTINGS if word != "--no-cache"]
+    for devices, words in ((1, ["--seeds", 1]), (2, ["--mesh", "seeds=2"])):
+        process = started(devices, "train", "dec", *options, "--out", tmp_path / f"{devices}", *words,
+                          DEC_CACHE=str(tmp_path / "cache"))
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    alone, two = losses(tmp_path / "1"), losses(tmp_path / "2")
+    assert len(two) == 2 * len(alone) == 8
+    np.testing.assert_allclose([two[at] for at in alone], list(alone.values()), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_nothing_is_streamed_on_a_mesh(tmp_path):
+    process = started(2, "train", "dec", *SETTINGS, "--mesh", "seeds=2", "--stream-above", 0, "--out", tmp_path / "run")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2 and "stream_above=0.0, but on a mesh no rows are streamed" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["kmeans", "ae+gmm", "idec", "dcn", "vade", "desom"])
 def test_any_method_runs_on_a_mesh(tmp_path, method):
     alone = trained(tmp_path / "alone", method=method)

@@ -176,13 +176,13 @@ def test_what_decides_the_weights_names_the_file(module, x, model, tmp_path, mon
 
 def test_the_validation_rows_are_others():
     x = np.arange(100)[:, None]
-    train, held = (part[:] for part in pretrained._split(x, 0.2))
+    train, held = (part[:] for part in pretrained.split(x, 0.2))
     assert (len(train), len(held)) == (80, 20)
     np.testing.assert_array_equal(np.sort(np.concatenate([train, held]), axis=0), x)
     assert not (np.diff(held[:, 0]) == 1).all()  # not simply the last
-    assert [part.shape for part in pretrained._split(x[:3], 0.01)] == [(2, 1), (1, 1)]
+    assert [part.shape for part in pretrained.split(x[:3], 0.01)] == [(2, 1), (1, 1)]
     with pytest.raises(ValueError, match=r"validation=0\.999 leaves no row"):
-        pretrained._split(x, 0.999)
+        pretrained.split(x, 0.999)
 
 
 def test_warm_start_and_the_recorded_losses(networks, trained, x, tmp_path, identical):
@@ -194,7 +194,7 @@ def test_warm_start_and_the_recorded_losses(networks, trained, x, tmp_path, iden
     write_arrays(tmp_path / "model" / "arrays.npz", {f"net/{n}": a for n, a in pretrained.flat(net.params).items()}, {})
     still = Optimizer("sgd", 0.0)
     nets, session = networks([8, 9], epochs=2, warm_start=str(tmp_path), optimizer=still, validation=0.3)
-    rows, held = (fit_scaling(x, "power").apply(part[:]) for part in pretrained._split(x, 0.3))
+    rows, held = (fit_scaling(x, "power").apply(part[:]) for part in pretrained.split(x, 0.3))
     error, held_error = (((a - np.asarray(net.decode(net.encode(a)))) ** 2).mean(1) for a in (rows, held))
     records = {(r["seed"], r["period"]): r for r in session.history}
     for s, key in enumerate(seed_keys([8, 9], "pretrain")):
