@@ -79,7 +79,9 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
         for name, part in ((run.data, "digest"), (run.pretrain_on, "pretrain_on")):
             if began["data"].get(part) != now["data"][part]:
                 raise ValueError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")
-        now |= {"command": began["command"], "date": began["date"], "resumed": now["date"]}
+        first = {name: began[name] for name in ("python", "versions", "machine", "device")}
+        now |= {"command": began["command"], "date": began["date"], "began_with": began.get("began_with", first),
+                "resumed": now["date"]}
     write_json(folder / CONFIG, config.to_dict(given) | {"n_clusters": k})
     write_json(recorded, now)
 

@@ -106,12 +106,14 @@ def test_killed_and_resumed_ends_with_the_same_labels(stage, whole, tmp_path):
     same(run, whole)
     environment = json.loads((run / "environment.json").read_text())
     assert environment["command"] == command and environment["resumed"] >= environment["date"]
+    assert environment["began_with"]["versions"] == environment["versions"]
 
     if stage == "cluster":
         *_, newest = sorted((damaged / "checkpoints").glob("[0-9]*.npz"))
         for file in (newest, damaged / "checkpoints" / "pretrained.npz"):
             file.write_bytes(file.read_bytes()[:1000])  # as a disk that was full might leave it
-        with pytest.warns(UserWarning, match=r"pretrained.npz is damaged.*will not show the codes before refinement"):
+        with (pytest.warns(match=f"{newest.name} is damaged; going on from an earlier one"),
+              pytest.warns(match=r"pretrained.npz is damaged.*will not show the codes before refinement")):
             assert dec("train", "--resume", damaged, "--quiet")[0] == 0
         same(damaged, whole)
 
