@@ -14,7 +14,7 @@ from dec.shallow.kmeans import chunks, dot, lloyd, table
 COUNT = 100.0  # of rows, that a center has from the start: the authors' code
 
 
-def dcn(lam: float = 0.02, recluster_every: int = 10, brb_every: int = 0, brb_keep: float = KEEP) -> Method:
+def dcn(lam: float = 0.005, recluster_every: int = 10, brb_every: int = 0, brb_keep: float = KEEP) -> Method:
     """Codes near their centers: L = reconstruction + lam/2 |f(x) - m|², with m the nearest center.
 
     The centers are no parameters of the optimizer. After each step its rows move them, each by 1 / count, and a center
@@ -24,7 +24,7 @@ def dcn(lam: float = 0.02, recluster_every: int = 10, brb_every: int = 0, brb_ke
     Args:
       lam: weight of the clustering, beside a reconstruction loss averaged over features. The authors' code for MNIST
         weighs a sum over 784 pixels by 0.05 and the distance by 1, which is lam = 2 / (0.05 * 784) = 0.05 here; of
-        0.05, 0.02, 0.01 and 0.005 the default is the largest by which no cluster of usps is emptied.
+        0.05, 0.02, 0.01 and 0.005 the default is the largest by which no cluster of five data sets is emptied.
       recluster_every: epochs from one k-means to the next (the authors' code takes 10); 0 for none.
       brb_every: epochs from one soft reset of the encoder to the next, as in DEC, in the place of recluster_every;
         0 for none.
