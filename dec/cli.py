@@ -132,7 +132,7 @@ def compare(argv: list[str]) -> int:
     parser = Parser(prog="dec compare", usage="dec compare --methods METHOD ... [OPTION VALUE ...]",
                     description="Several methods over the same seeds, data and pretrained networks, in one table.")
     parser.add_argument("--methods", nargs="+", default=DEFAULT_METHODS,
-                        help=f"of {', '.join(METHODS)} [{' '.join(DEFAULT_METHODS)}]")
+                        help=f"of {', '.join(METHODS)}, or the .py file of one's own [{' '.join(DEFAULT_METHODS)}]")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished table")
     add_run_options(parser)
     for method, make in METHODS.items():

@@ -78,7 +78,7 @@ def describe(argv: list[str]) -> int:
     parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
                     description="What becomes of the data on their way to a method, and the layers of its network; "
                                 "nothing is trained.")
-    parser.add_argument("method", help="as of dec train")
+    parser.add_argument("method", help="as of dec train, or the .py file of one's own")
     add_run_options(parser)
     parser.add_argument("--out", type=Path, metavar="FILE.svg", help="draw it too")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")

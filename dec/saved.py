@@ -44,7 +44,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
     if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(TRANSFORMERS.values()))):
         names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
         raise ValueError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
-                         f"must be one of {names} and an estimator")
+                         f"must be one of {names} and an estimator, whose own scaling takes the place of a scaler")
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
     arrays |= {"scaling/shift": fit.scaling.shift, "scaling/scale": fit.scaling.scale}

@@ -11,6 +11,8 @@ import pytest
 from command_line import run
 
 import dec
+from dec.methods import make
+from dec.methods.base import Method
 from dec.metrics import accuracy
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +76,24 @@ def test_readme_example(capsys, monkeypatch, tmp_path):
     assert "seed" in capsys.readouterr().out
 
 
+def test_a_method_file_with_a_dataclass_and_annotations_that_are_text(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text('''
+from __future__ import annotations
+import dataclasses
+from dec.methods import base
+from dec.methods.dec import dec
+
+@dataclasses.dataclass
+class Options:
+    alpha: float = 1.0
+
+def mine(alpha: float = 2.0) -> base.Method:
+    return dec(alpha=Options(alpha).alpha)
+''')
+    assert isinstance(make(str(path), {"alpha": 3.0}), Method)
+
+
 def test_readme_method_works_from_outside_the_package(tmp_path, monkeypatch, blobs, tiny):
     """The block under "Add a method" is a whole file; it is imported from a folder of its own."""
     (code,) = [block for block in readme_blocks("python") if "-> Method" in block]
@@ -101,5 +121,7 @@ def test_readme_method_works_from_outside_the_package(tmp_path, monkeypatch, blo
     model = dec.load(out)
     assert model.method_options == {"weight": 0.5}
     assert "gone.py is not there" in run("train", "--method-file=gone.py")[2]
+    (tmp_path / "broken.py").write_text("half = 1 / 2\nnone = 1 / 0\n")
+    assert "broken.py, line 2: ZeroDivisionError: division by zero" in run("train", "--method-file=broken.py")[2]
     (tmp_path / "two.py").write_text(code + code.replace("def compact", "def other"))
     assert "not 2" in run("train", "--method-file", "two.py")[2]

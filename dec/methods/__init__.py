@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,7 @@ def factory(name: str) -> Callable[..., Method]:
     if name.endswith(".py"):
         return _from_file(Path(name))
     if name not in METHODS:
-        raise ValueError(unknown("method", name, list(METHODS)))
+        raise ValueError(f"{unknown('method', name, list(METHODS))} One of your own is named by its .py file.")
     return METHODS[name]
 
 
@@ -59,15 +61,25 @@ def _from_file(path: Path) -> Callable[..., Method]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; a method of your own needs its file, now and whenever its runs "
                                 "are used")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == path.stem
-            and f.__annotations__.get("return") in (Method, "Method")]
+    spec = importlib.util.spec_from_file_location(f"dec_method_{path.stem}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where dataclasses look for theirs
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        at = f", line {lines[-1]}" if lines else ""
+        raise ValueError(f"{path}{at}: {type(error).__name__}: {error}") from error
+    made = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == spec.name and _makes_one(f)]
     if len(made) != 1:
         raise ValueError(f"{path} must have one function that returns a method, like `def compact(weight: float = 0.1) "
                          f"-> Method:`, not {len(made)}")
     return made[0]
+
+
+def _makes_one(function: Callable[..., Any]) -> bool:
+    """Whether a function says that it returns a `Method`, by the class or, as of a future annotation, its name."""
+    said = function.__annotations__.get("return")
+    return said is Method or (isinstance(said, str) and said.rpartition(".")[2] == "Method")
 
 
 @functools.cache
@@ -76,5 +88,13 @@ def _cached(name: str, options: tuple[tuple[str, Any], ...]) -> Method:
 
 
 def make(name: str, options: dict[str, Any] | None = None) -> Method:
-    """The method with its options; equal options give the same object, so that compiled programs are reused."""
+    """The method with its options; equal options give the same object, so that compiled programs are reused.
+
+    Raises:
+      ValueError: for a method or an option that does not exist, or a value that the method refuses.
+    """
+    known = list(inspect.signature(factory(name)).parameters)
+    for option in options or {}:
+        if option not in known:
+            raise ValueError(unknown(f"option of {name}", option, known))
     return _cached(name, tuple(sorted((options or {}).items())))

@@ -7,6 +7,7 @@ optimizer or a label; the engine lifts them over seeds, differentiates `loss`, a
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -93,9 +94,11 @@ class Method(NamedTuple):
 
 
 def at_least(least: float, **options: float) -> None:
-    """Raise a ValueError for an option that is below `least`."""
+    """Raise a ValueError for an option that is no number, or below `least`."""
     for name, value in options.items():
-        if value < least:
+        if not isinstance(value, Real):
+            raise ValueError(f"{name}={value!r} must be a number")
+        if not value >= least:
             raise ValueError(f"{name}={value} must be at least {least}")
 
 

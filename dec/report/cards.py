@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from dec.folders import slug
 from dec.report import figures, pictures
 from dec.report.clusters import Measured, describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
-from dec.report.page import Block, Page, table
+from dec.report.page import Block, Page, row_cells, table
 from dec.report.style import colour, short
 
 MOST_CARDS = 40  # of more clusters, the largest ones have a card
@@ -103,7 +102,8 @@ def cards(run: Material, page: Page) -> list[Block]:
                                      "Mean, one standard deviation around it, and the three most typical members."))
         if run.kind in ("table", "array") and run.measured is not None:
             chosen = top(run.effects.size[cluster], run.measured.columns, 6, SMALL)
-            columns = [run.measured.columns[f] for f in chosen] if run.kind == "table" else []
+            if run.kind == "table":
+                columns = list(dict.fromkeys([*run.text_columns, *(run.measured.columns[f] for f in chosen)]))
             inner += histograms(run, page, cluster, chosen)
         ends = {"Most typical": own.nearest, "Farthest from the centre": own.nearest[::-1]}
         if soft:
@@ -157,8 +157,6 @@ def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None
         return [Block("items", caption=caption, rows=lines)]
     if run.kind == "table":
         chosen = (columns or [name for name, kind in run.prepared.features.kinds_.items() if kind != "drop"])[:6]
-        values = run.frame.iloc[at][chosen]
-        rows = [[name, *(None if pd.isna(v) else short(v, 60) for v in row)]
-                for name, row in zip(names, values.itertuples(index=False))]
+        rows = [[name, *row_cells(row)] for name, row in zip(names, run.frame.iloc[at][chosen].itertuples(index=False))]
         return [table(["row", *chosen], rows, caption)]
     return [Block("text", text=f"{caption}: {', '.join(names)}.")]

@@ -64,7 +64,7 @@ def losses(history: pd.DataFrame, kept: int | None = None) -> Figure:
             ax.set_ylim(0, 1)
         elif positive(part[names].to_numpy()):
             log_scale(ax.yaxis)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.set(title=phase, xlabel="refresh" if phase == "cluster" else "epoch", ylabel=what)
         ax.legend()
     return figure
@@ -77,13 +77,14 @@ def refinement(history: pd.DataFrame, kept: int | None = None) -> Figure:
     names = [name for name in REFINEMENT if name in part and part[name].notna().any()]
     figure, axes = grid_of(len(names))
     for ax, name in zip(axes, names):
-        shown = part[part[name] > 0] if name == "change" else part  # the first refresh has nothing to compare with
+        # The first refresh has nothing to compare with.
+        shown = part[part[name] > 0] if name == "change" and part[name].any() else part
         _per_seed(ax, shown, name, kept, color=TRAINING)
         if name == "change" and positive(shown[name].to_numpy()):
             log_scale(ax.yaxis)
         else:
-            ax.set_ylim(0, 1.1 * max(part[name].max(), 1e-12))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+            ax.set_ylim(0, 1.1 * part[name].max() or 1)
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         ax.set(xlabel="refresh", title=REFINEMENT[name])
     return figure
 

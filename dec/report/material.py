@@ -146,10 +146,14 @@ class Material:
         """The texts, or of a table all columns of text together; None where there are none."""
         if self.kind == "text":
             return [str(text) for text in self.prepared.dataset.x[self.rows]]
-        columns = [name for name, kind in self._kinds.items() if kind == "text"]
-        if not columns:
+        if not self.text_columns:
             return None
-        return [" ".join(map(str, values)) for values in self.frame[columns].fillna("").to_numpy()]
+        return [" ".join(map(str, values)) for values in self.frame[self.text_columns].fillna("").to_numpy()]
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The columns of text of a table."""
+        return [name for name, kind in self._kinds.items() if kind == "text"]
 
     @cached_property
     def words(self) -> tuple[np.ndarray, Any] | None:

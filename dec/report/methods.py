@@ -18,7 +18,7 @@ from dec.methods.som import Units
 from dec.report import pictures
 from dec.report.clusters import top
 from dec.report.material import Material, sampled
-from dec.report.page import Block, Page, table
+from dec.report.page import Block, Page, row_cells, table
 from dec.report.style import SEQUENTIAL, VALIDATION, cluster_name, colour, grid_of, log_scale, short, styled
 from dec.shallow.choose_k import ROWS, knee, vote
 from dec.shallow.som import map_distances
@@ -145,7 +145,7 @@ def made_up(run: Material, page: Page) -> list[Block]:
     lines, names = [], [run.measured.columns[f] for f in chosen]
     for cluster in there:
         frame = run.prepared.features.inverse_transform(run.model.sample(3, cluster))[names]
-        lines += [[cluster_name(cluster), *(v if isinstance(v, float) else short(v, 60) for v in row)]
+        lines += [[cluster_name(cluster), *row_cells(row)]
                   for row in frame.itertuples(index=False)]
     return [table(["cluster", *names], lines, "Rows that the model makes up, three of each cluster.")]
 

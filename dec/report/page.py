@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from dec.report.style import rendered
+from dec.report.style import rendered, short
 from dec.training.checkpoint import write
 
 NUMBER = re.compile(r"[–+-]?\d[\d.,]*( ?%| ± [\d.]+)?|–")
@@ -78,6 +79,11 @@ def table(header: list[str], rows: list[list[Any]], caption: str = "") -> Block:
 def digits(value: float | None, factor: float = 1, nothing: str = "–") -> str:
     """A score times `factor` to one place; NaN and None are nothing."""
     return nothing if value is None or value != value else f"{factor * value:.1f}"
+
+
+def row_cells(row: Iterable[Any]) -> list[Any]:
+    """A row of the user's data as cells of a table: numbers stay numbers, long texts are cut off."""
+    return [None if pd.isna(value) else value if isinstance(value, float) else short(value, 60) for value in row]
 
 
 def _cell(value: Any) -> str:

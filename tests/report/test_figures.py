@@ -84,6 +84,10 @@ def test_refinement():
     np.testing.assert_allclose(change.lines[1].get_ydata(), [0.1, 0.05])
     assert occupied.get_title() == "clusters with rows" and set(occupied.lines[0].get_ydata()) == {4}
     assert rate.get_title() == "learning rate"
+    still, *_ = figures.refinement(history().assign(change=0.0)).axes
+    assert still.get_ylim() == (0, 1) and len(still.lines[0].get_xdata()) == 3
+    once, *_ = figures.refinement(history().query("phase == 'cluster' and period == 0")).axes
+    assert all(tick == round(tick) for tick in once.get_xticks())
     more = history().assign(smallest=3, largest=90)
     assert [ax.get_title() for ax in figures.refinement(more).axes][2:4] == ["smallest cluster", "largest cluster"]
     assert len(figures.losses(more).axes[1].lines) == 3 * 2  # sizes are no terms of the loss

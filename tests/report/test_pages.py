@@ -174,6 +174,7 @@ def test_tables(place, monkeypatch):
     assert "price $x^{ much higher" in page.text and "<b>" in page.text
     assert "the words" in page.text and "ocean" in page.text and "There is one seed only" in page.text
     assert re.search(r"20\d\d-\d\d-\d\d in the median", page.text)
+    assert re.search(r"Most typical row note.* (ship ocean|oven bread) \d+ of it", page.text)  # what set it apart
     expected = {"cluster_0", "cluster_1", "heatmap", "elbow", "column_price_x_"}
     assert expected <= {path.stem for path in (out / "figures").iterdir()}
     assert f"{EVIL} in each cluster" in page.text and f"{out} in each cluster" not in page.text
