@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 from dec import config
 from dec.data.base import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
-from dec.data.stream import ParquetRows, Rows, Subset
+from dec.data.stream import ParquetRows, Rows, Subset, nbytes
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Autoencoder, Net, build
 from dec.networks.likelihood import check_values
@@ -28,11 +28,10 @@ from dec.training.checkpoint import Checkpoint, write_arrays
 from dec.training.engine import SWEEP_ROWS, Data, execution, lift, over_seeds, place, seed_keys, sweep
 from dec.training.outcome import summarize
 from dec.training.refine import START_ROWS, Refine
-from dec.training.rows import reading
+from dec.training.rows import WINDOW_BYTES, reading
 from dec.training.session import Session
 
 MAPS_ALLOWED = Path("/proc/sys/vm/max_map_count")  # on Linux
-FEW = 2**14  # rows
 BEFORE, COMPARED = "pretrained.npz", 2000  # a file beside checkpoints: codes of so many rows as refinement found them
 
 
@@ -72,7 +71,7 @@ class Fit:
         filled up to whole chunks of a sweep, lest every number of rows be compiled anew.
         """
         n, more = x.shape[0], -x.shape[0] % SWEEP_ROWS
-        if more and n < FEW and not issparse(x[:0]):
+        if more and nbytes(x) < WINDOW_BYTES and not issparse(x[:0]):
             x = np.pad(x[:], [(0, more), *[(0, 0)] * (len(x.shape) - 1)])
         net = None if self.nets is None else self._one(self.nets, seed)
         data = place(x, self.scaling, self.model.stream_above)
