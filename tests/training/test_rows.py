@@ -1,5 +1,6 @@
 """Rows on the device, as CSR and streamed: the same rows, the same training, and little memory."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -192,8 +193,18 @@ def test_a_streamed_fit_is_the_resident_one(train, asked, x, tmp_path, monkeypat
     assert before == engine.TRACES
 
 
+@pytest.mark.slow
+def test_csr_as_users_compile(users_environment):
+    as_users = users_environment | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "XLA_FLAGS": ""}
+    words = [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "slow", f"{__file__}::test_csr_dense_and_streamed_csr"]
+    done = subprocess.run(words, env=as_users, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+
+
 @pytest.mark.usefixtures("small_windows")
 @pytest.mark.slow
+@pytest.mark.skipif("fusion_emitters=false" in os.environ["XLA_FLAGS"], reason="XLA's older code rounds CSR otherwise; "
+                    "test_csr_as_users_compile runs it")
 def test_csr_dense_and_streamed_csr(train, model, x, identical):
     few = replace(model, pretraining=replace(model.pretraining, epochs=2),
                   refinement=replace(model.refinement, steps=10))
