@@ -38,7 +38,8 @@ def check(cells: dict[str, config.Run]) -> None:
     """Raise what would stop any of the runs, naming it, before a folder is made or replaced."""
     read_anew()
     for run in cells.values():
-        run, _, _, _, x, k, other, _ = prepare(run)
+        made = prepare(run)
+        run, x, k = made.run, made.x, made.k
         check_sizes(x.shape[0], k)
         mesh.check(run.seeds, run.model.batch_size)
         streams(x, run.model.stream_above)
@@ -47,12 +48,12 @@ def check(cells: dict[str, config.Run]) -> None:
         check_start(method, x.shape[0], k, module)
         if method.on == "codes":
             Augment.of(run.model)
-            if run.model.pretraining.validation and other is None:
+            if run.model.pretraining.validation and made.pretrain_on is None:
                 split(x, run.model.pretraining.validation)
+            if run.model.pretraining.warm_start:
+                warm_start(run.model.pretraining.warm_start, module)
         for part in (run.model.pretraining, run.model.refinement):
             transform(part.optimizer, 1, 1)
-        if run.model.pretraining.warm_start and method.on == "codes":
-            warm_start(run.model.pretraining.warm_start, module)
 
 
 def prepare(run: config.Run) -> Prepared:
