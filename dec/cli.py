@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dec import commands, config
 from dec.options import NETWORK, REFINEMENT, Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
+from dec.paths import as_path, expanded
 from dec.start import begin, finish, forget_own_folder, prepare_jax, resume, spare
 
 DEFAULT_METHODS = ["kmeans", "ae+kmeans", "dec", "idec"]
@@ -82,10 +83,10 @@ def train(argv: list[str]) -> int:
                     usage="dec train METHOD [OPTION VALUE ...]",
                     epilog="Several values of an option make a sweep: --gamma 0.01 0.1 1 --refresh-every 20 140.")
     parser.add_argument("method", nargs="?", help=f"one of {', '.join(METHODS)}")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished run or table")
+    parser.add_argument("--resume", type=as_path, metavar="RUN", help="go on with an unfinished run or table")
     first = Parser(prog="dec train", add_help=False)
     for one in (first, parser):
-        one.add_argument("--method-file", type=Path, metavar="FILE.py",
+        one.add_argument("--method-file", type=as_path, metavar="FILE.py",
                          help="a method of one's own in place of METHOD: the function that returns a Method")
     found, rest = first.parse_known_args(argv)
     if found.method_file:
@@ -131,9 +132,9 @@ def compare(argv: list[str]) -> int:
 
     parser = Parser(prog="dec compare", usage="dec compare --methods METHOD ... [OPTION VALUE ...]",
                     description="Several methods over the same seeds, data and pretrained networks, in one table.")
-    parser.add_argument("--methods", nargs="+", default=DEFAULT_METHODS,
+    parser.add_argument("--methods", nargs="+", type=expanded, default=DEFAULT_METHODS,
                         help=f"of {', '.join(METHODS)}, or the .py file of one's own [{' '.join(DEFAULT_METHODS)}]")
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with an unfinished table")
+    parser.add_argument("--resume", type=as_path, metavar="RUN", help="go on with an unfinished table")
     add_run_options(parser)
     for method, make in METHODS.items():
         group = parser.add_argument_group(method)
@@ -164,8 +165,8 @@ def compare(argv: list[str]) -> int:
 
 def evaluate(argv: list[str]) -> int:
     parser = Parser(prog="dec evaluate", description="Print the scores of a run; with --data, of its model elsewhere.")
-    parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("--data", help="other data to predict and score")
+    parser.add_argument("run", type=as_path, help="a run folder")
+    parser.add_argument("--data", type=expanded, help="other data to predict and score")
     args = parser.parse(argv)
     from dec import runs
     from dec.folders import read_results
@@ -180,9 +181,9 @@ def evaluate(argv: list[str]) -> int:
 
 def predict(argv: list[str]) -> int:
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
-    parser.add_argument("run", type=Path, help="a run folder")
-    parser.add_argument("data", help="as --data of train")
-    parser.add_argument("--out", type=Path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
+    parser.add_argument("run", type=as_path, help="a run folder")
+    parser.add_argument("data", type=expanded, help="as --data of train")
+    parser.add_argument("--out", type=as_path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     spare(args, ".csv")
@@ -198,9 +199,10 @@ def predict(argv: list[str]) -> int:
 def crosstab(argv: list[str]) -> int:
     parser = Parser(prog="dec crosstab", description="Count the rows of two clusterings together, joined on a column "
                                                      "that names them in both: clusters of RUN_A against RUN_B's.")
-    parser.add_argument("runs", nargs=2, type=Path, metavar="RUN", help="a run folder, or a CSV with a column cluster")
+    parser.add_argument("runs", nargs=2, type=as_path, metavar="RUN",
+                        help="a run folder, or a CSV with a column cluster")
     parser.add_argument("--on", default="row", help="the column that both have [row]")
-    parser.add_argument("--out", type=Path, help="a CSV to write as well")
+    parser.add_argument("--out", type=as_path, help="a CSV to write as well")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     spare(args, ".csv")

@@ -12,6 +12,7 @@ from typing import Any
 
 from dec import config
 from dec.options import NETWORK, REFINEMENT, Parser, add_fields, add_run_options, base_run, given, source_of, sweep
+from dec.paths import as_path, expanded
 from dec.start import prepare_jax, spare
 
 
@@ -20,7 +21,7 @@ def data(argv: list[str]) -> int:
     if what == "inspect":
         parser = Parser(prog="dec data inspect", usage="dec data inspect DATA [OPTION VALUE ...]",
                         description="What is understood of DATA, and the numbers that it will become.")
-        parser.add_argument("data", help="as --data of train")
+        parser.add_argument("data", type=expanded, help="as --data of train")
         add_fields(parser, "features.")
         args = parser.parse(rest)
         from dec.report.inspect import inspect_data
@@ -30,7 +31,8 @@ def data(argv: list[str]) -> int:
     if what == "prepare":
         parser = Parser(prog="dec data prepare", description="Prepare a data set for tensorflow-datasets.")
         parser.add_argument("name", help="usps")
-        parser.add_argument("--from", dest="source", type=Path, required=True, metavar="DIR", help="where its file is")
+        parser.add_argument("--from", dest="source", type=as_path, required=True, metavar="DIR",
+                            help="where its file is")
         args = parser.parse(rest)
         from dec.data.tfds import prepare
 
@@ -50,14 +52,14 @@ def data(argv: list[str]) -> int:
 def report(argv: list[str]) -> int:
     parser = Parser(prog="dec report", description="Write report.html, one page that needs nothing else, and its "
                                                    "figures as files into the folder of a run or a table.")
-    parser.add_argument("run", type=Path, help="a run folder, or that of a table")
+    parser.add_argument("run", type=as_path, help="a run folder, or that of a table")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
                         help="of the files in RUN/figures [png svg pdf]")
     parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
                         help="of a run: ways to show its codes, in the plane, or in space as a page to turn (needs "
                              "dec[plot]) and as a picture that turns [pca tsne]")
-    parser.add_argument("--colour", nargs="+", default=[], metavar="COLUMN|RUN",
+    parser.add_argument("--colour", nargs="+", type=expanded, default=[], metavar="COLUMN|RUN",
                         help="of a run: columns of its data or of labels.csv to colour further maps by and to show in "
                              "each cluster, or other runs on the same rows")
     parser.add_argument("--elbow", type=int, metavar="K", help="of a run: k-means on its codes for 1 to K clusters")
@@ -78,9 +80,9 @@ def describe(argv: list[str]) -> int:
     parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
                     description="What becomes of the data on their way to a method, and the layers of its network; "
                                 "nothing is trained.")
-    parser.add_argument("method", help="as of dec train, or the .py file of one's own")
+    parser.add_argument("method", type=expanded, help="as of dec train, or the .py file of one's own")
     add_run_options(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE.svg", help="draw it too")
+    parser.add_argument("--out", type=as_path, metavar="FILE.svg", help="draw it too")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     spare(args, ".svg")
@@ -124,7 +126,7 @@ def choose_k(argv: list[str]) -> int:
     parser.add_argument("--k", type=span, default=range(1, 30), metavar="FIRST:LAST", help="the range [1:29]")
     parser.add_argument("--seeds", type=int, help="how many networks to pretrain; at least 5 fits, whose stability is "
                                                   "measured, take turns over them [1]")
-    parser.add_argument("--out", type=Path, help="a CSV to write the table to; or .png, .svg, .pdf: the figure")
+    parser.add_argument("--out", type=as_path, help="a CSV to write the table to; or .png, .svg, .pdf: the figure")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     spare(args, ".csv", ".png", ".svg", ".pdf")
@@ -176,7 +178,7 @@ def choose_k(argv: list[str]) -> int:
 def select(argv: list[str]) -> int:
     parser = Parser(prog="dec select", description="Pick a method or setting, and a seed, without labels: "
                                                    "all are scored in the same spaces.")
-    parser.add_argument("run", type=Path, help="the folder of a sweep, of dec compare, or of one run")
+    parser.add_argument("run", type=as_path, help="the folder of a sweep, of dec compare, or of one run")
     args = parser.parse(argv)
     from dec.report.select import select
 

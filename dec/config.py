@@ -18,10 +18,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dec.paths import expanded
 
-def opt(default: Any, help: str, least: float = -math.inf, most: float = math.inf) -> Any:
-    """A dataclass field with its line of help and, for numbers, the range they must be in."""
-    return dataclasses.field(default=default, metadata={"help": help, "range": (least, most)})
+
+def opt(default: Any, help: str, least: float = -math.inf, most: float = math.inf, *, path: bool = False) -> Any:
+    """Return a dataclass field with its line of help, for numbers their range, and whether it may be a path."""
+    return dataclasses.field(default=default, metadata={"help": help, "range": (least, most), "path": path})
 
 
 def checked(value: Any, hint: Any, name: str) -> Any:
@@ -60,6 +62,8 @@ class Config:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, checked(getattr(self, field.name), hints[field.name], field.name))
             value, (least, most) = getattr(self, field.name), field.metadata.get("range", (-math.inf, math.inf))
+            if field.metadata.get("path") and value is not None:
+                object.__setattr__(self, field.name, expanded(value))
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not least <= number <= most:
                     limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
@@ -144,7 +148,7 @@ class Pretraining(Config):
                                 "output of a row are in one column")
     keep_best: bool = opt(False, "end with the weights of the best epoch by validation (else training) loss")
     patience: int | None = opt(None, "stop after so many epochs without a better loss", 1)
-    warm_start: str | None = opt(None, "a saved model or run folder whose network to start from")
+    warm_start: str | None = opt(None, "a saved model or run folder whose network to start from", path=True)
     optimizer: Optimizer = Optimizer()
 
 
@@ -242,9 +246,9 @@ class Features(Config):
 class Run(Config):
     """One run of the command line: a method on a data set over several seeds."""
 
-    method: str = opt("dec", "see `dec methods`")
+    method: str = opt("dec", "see `dec methods`", path=True)
     data: str = opt("digits", "a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
-                              "table, arrays, or a folder of images, texts or recordings")
+                              "table, arrays, or a folder of images, texts or recordings", path=True)
     options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
     n_clusters: int | Literal["auto"] | None = opt(
         None, "a number; auto: as `dec choose-k` recommends for the pretrained codes; default: the number of classes, "
@@ -252,7 +256,7 @@ class Run(Config):
     seeds: int = opt(1, "how many seeds to train", 1)
     seed: int = opt(0, "the first of them", 0, 2**31)
     limit: int | None = opt(None, "work on a fixed uniform sample of so many rows", 1)
-    pretrain_on: str | None = opt(None, "another data set to pretrain on; --data is then its validation set")
+    pretrain_on: str | None = opt(None, "another data set to pretrain on; --data is then its validation set", path=True)
     features: Features = Features()
     model: Model = Model()
 

@@ -26,6 +26,7 @@ from dec.methods.base import Method, labels_of
 from dec.metrics import MOST_VALUES, internal
 from dec.networks.autoencoder import build, parameter_table
 from dec.parameters import PARTS, Nested
+from dec.paths import as_path
 from dec.report.progress import Progress
 from dec.report.table import layer_table
 from dec.training.checkpoint import Checkpoint
@@ -173,7 +174,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         k = self.n_clusters
         if k != "auto" and (isinstance(k, bool) or not isinstance(k, int | np.integer)):
             raise ValueError(f"n_clusters={k!r} must be an integer or 'auto'")
-        cache = Path(self.cache) if self.cache else None
+        cache = as_path(self.cache) if self.cache else None
         with self._device():
             fitted = fit(X, k if k == "auto" else int(k), self._method(), self._model(), session,
                          pretrain_on=pretrain_on, cache=cache, resume=resume)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dec import config
+from dec.paths import as_path, expanded
 
 
 class Help(argparse.HelpFormatter):
@@ -130,13 +131,14 @@ def mesh_axes(text: str) -> dict[str, int]:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What `train` and `compare` share."""
     group = parser.add_argument_group("run")
-    group.add_argument("--data", help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a "
-                                      "table, arrays, or a folder of images, texts or recordings [digits]")
+    group.add_argument("--data", type=expanded,
+                       help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a table, arrays, "
+                            "or a folder of images, texts or recordings [digits]")
     group.add_argument("--seeds", type=int, help="how many seeds to train [1; compare 3]")
     group.add_argument("--seed", type=int, help="the first of them [0]")
-    group.add_argument("--out", type=Path, help="the run folder [runs/DATA-METHOD-TIME]")
+    group.add_argument("--out", type=as_path, help="the run folder [runs/DATA-METHOD-TIME]")
     group.add_argument("--preset", help="start from a cited protocol, see `dec presets`")
-    group.add_argument("--config", type=Path, help="start from the config.json of a run")
+    group.add_argument("--config", type=as_path, help="start from the config.json of a run")
     group.add_argument("--force", action="store_true", help="replace a run that is in --out")
     group.add_argument("--no-cache", action="store_true", help="do not reuse networks that earlier runs pretrained")
     group.add_argument("--quiet", action="store_true", help="no progress")

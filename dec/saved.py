@@ -21,6 +21,7 @@ from dec.data.features import FILE, TRANSFORMERS, load_features, pack_features
 from dec.data.scaling import Scaling
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Net, build
+from dec.paths import as_path
 from dec.training.checkpoint import read_arrays, write, write_arrays
 from dec.training.fit import Fit
 from dec.training.pretrained import ARRAYS, flat, model_folder, saved_params, unflat
@@ -38,7 +39,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
       model: an estimator, or a `Pipeline` of a transformer of this package (`TableFeatures`, ...) and an estimator.
       path: a folder, made where it does not exist.
     """
-    path = Path(path)
+    path = as_path(path)
     check_is_fitted(model)
     features, estimator = (model[0], model[-1]) if isinstance(model, Pipeline) else (None, model)
     if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(TRANSFORMERS.values()))):

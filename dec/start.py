@@ -29,7 +29,8 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
     while folder.exists() and not args.out:  # another run of this second
         folder = folder.with_name(f"{folder.name}+")
     for run in cells.values():
-        for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start):
+        own = run.method if run.method.endswith(".py") else None
+        for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start, own):
             if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
                 raise ValueError(f"--out {folder} would replace {needed}, which this run needs; choose another")
     return own_folder(args, folder, new=True)
@@ -130,5 +131,7 @@ def spare(args: argparse.Namespace, *kinds: str) -> None:
     """Refuse an --out of none of these kinds, or, unless --force allows it, to replace the file that is there."""
     if args.out and kinds and args.out.suffix not in kinds:
         raise ValueError(f"--out {args.out} must end in {' or '.join(kinds)}")
+    if args.out and args.out.is_dir():
+        raise IsADirectoryError(f"--out {args.out} is a folder; name a file")
     if args.out and args.out.exists() and not args.force:
         raise FileExistsError(f"--out {args.out} exists; replace it by --force or choose another")

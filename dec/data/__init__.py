@@ -13,6 +13,7 @@ from dec.data.base import Dataset, cache_dir, check_rows
 from dec.data.files import SUFFIXES, read_file, suffix_of
 from dec.data.named import NAMED, find, read_named
 from dec.data.scaling import Scaling, fit_scaling
+from dec.paths import expanded
 
 __all__ = ["Dataset", "Scaling", "available", "cache_dir", "check_rows", "fit_scaling", "load"]
 
@@ -34,6 +35,7 @@ def load(spec: str, limit: int | None = None, features: Features | None = None, 
       ValueError: an unknown name, split or column, a damaged or unusable file, a `limit` below 1.
     """
     features = features or Features()
+    spec = expanded(spec)
     name, _, split = spec.partition(":")
     if name == "tfds":
         from dec.data.tfds import read_tfds  # tensorflow-datasets takes a second to import

@@ -19,6 +19,7 @@ from scipy.sparse import csr_array, issparse
 
 from dec.config import Features
 from dec.data import processes
+from dec.paths import as_path
 
 PIECE = 2**22  # values of a table that are looked at together
 
@@ -88,12 +89,12 @@ def sample_rows(n: int, size: int, seed: int = 0) -> np.ndarray:
 def data_dir() -> Path | None:
     """$DEC_DATA, the folder with the data sets; None where it is not set."""
     value = os.environ.get("DEC_DATA")
-    return Path(value).expanduser() if value else None
+    return as_path(value) if value else None
 
 
 def cache_dir() -> Path:
     """$DEC_CACHE, the folder for what can be computed again; by default ~/.cache/dec. It may not exist yet."""
-    return Path(os.environ.get("DEC_CACHE") or "~/.cache/dec").expanduser()
+    return as_path(os.environ.get("DEC_CACHE") or "~/.cache/dec")
 
 
 def read_bytes(path: Path) -> bytes:

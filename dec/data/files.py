@@ -19,6 +19,7 @@ from dec.config import Features
 from dec.data import tabular
 from dec.data.base import Dataset, as_raw, encode_labels, read_bytes
 from dec.data.folder import read_folder
+from dec.paths import as_path
 
 # IDX: two zeros, a byte for the type, one for the number of dimensions, their sizes and the values, all big-endian.
 IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -45,7 +46,7 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
       ValueError: another kind of file, a damaged one, pickled objects, missing keys, or values that `check_rows`
         or `encode_labels` refuses.
     """
-    file = Path(path).expanduser()
+    file = as_path(path)
     if not file.exists():
         raise FileNotFoundError(f"no file {path} (looked for {file.absolute()}); check the path and working directory")
     if file.is_dir():

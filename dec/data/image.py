@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dec.data.base import as_items, check_parameters, item_name
+from dec.paths import as_path
 
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # Pillow's modes
 CAMERAS = ("JPEG", "MPO", "WEBP")  # what to turn: Pillow does it itself for TIFF, and must decode a PNG to look
@@ -118,7 +119,7 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
                              "uint8 of [h, w] or [h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
         return what(Image.fromarray(value))
     try:
-        with Image.open(value) as image:
+        with Image.open(as_path(value)) as image:
             return what(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"{_name(X, row)} does not exist; check the path and the working directory") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dec.data.base import as_items, check_parameters, check_rows, item_name
 from dec.data.files import read_numpy
+from dec.paths import as_path
 
 
 class SequenceWindows(TransformerMixin, BaseEstimator):
@@ -119,7 +119,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         for i, value in enumerate(as_items(X, "recordings")):
             name = item_name("recording", i, value)
             try:
-                given = read_numpy(Path(value))[0] if isinstance(value, str | os.PathLike) else np.asarray(value)
+                given = read_numpy(as_path(value))[0] if isinstance(value, str | os.PathLike) else np.asarray(value)
             except ValueError as error:  # nested lists of different lengths, or a damaged file
                 raise ValueError(f"{name} is no array of [steps, channels] ({error})") from error
             recording = given[:, None] if given.ndim == 1 else given

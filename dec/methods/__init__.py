@@ -26,6 +26,7 @@ from dec.methods.idec import idec
 from dec.methods.n2d import n2d
 from dec.methods.som import som
 from dec.methods.vade import vade
+from dec.paths import as_path
 
 METHODS: dict[str, Callable[..., Method]] = {
     **{name: on("input", factory) for name, factory in BASELINES.items()},
@@ -49,7 +50,7 @@ def factory(name: str) -> Callable[..., Method]:
       FileNotFoundError, ValueError: for a file that is not there or has no such function, or an unknown name.
     """
     if name.endswith(".py"):
-        return _from_file(Path(name))
+        return _from_file(as_path(name))
     if name not in METHODS:
         raise ValueError(f"{unknown('method', name, list(METHODS))} One of your own is named by its .py file.")
     return METHODS[name]

@@ -20,6 +20,7 @@ from dec.data.base import content_hash
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows, Subset
 from dec.networks.autoencoder import Autoencoder, Net
+from dec.paths import as_path
 from dec.training.checkpoint import Checkpoint, read_arrays, write_arrays
 from dec.training.engine import NOT_FINITE, Data, device, execution, over_seeds, place, seed_keys, sweep
 from dec.training.pretrain import Pretrain, stages
@@ -171,7 +172,7 @@ def unflat(arrays: dict[str, Any]) -> PyTree:
 
 def model_folder(path: str | Path) -> Path | None:
     """Where a saved model lies: in `path`, or in the `model` folder of a run."""
-    return next((folder for folder in (Path(path), Path(path) / "model") if (folder / ARRAYS).is_file()), None)
+    return next((folder for folder in (as_path(path), as_path(path) / "model") if (folder / ARRAYS).is_file()), None)
 
 
 def saved_params(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
