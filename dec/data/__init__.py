@@ -13,7 +13,7 @@ from dec.data.base import Dataset, cache_dir, check_rows
 from dec.data.files import SUFFIXES, read_file, suffix_of
 from dec.data.named import NAMED, find, read_named
 from dec.data.scaling import Scaling, fit_scaling
-from dec.paths import expanded
+from dec.paths import as_path
 
 __all__ = ["Dataset", "Scaling", "available", "cache_dir", "check_rows", "fit_scaling", "load"]
 
@@ -35,7 +35,6 @@ def load(spec: str, limit: int | None = None, features: Features | None = None, 
       ValueError: an unknown name, split or column, a damaged or unusable file, a `limit` below 1.
     """
     features = features or Features()
-    spec = expanded(spec)
     name, _, split = spec.partition(":")
     if name == "tfds":
         from dec.data.tfds import read_tfds  # tensorflow-datasets takes a second to import
@@ -43,7 +42,7 @@ def load(spec: str, limit: int | None = None, features: Features | None = None, 
         dataset = read_tfds(split)
     elif name in NAMED:
         dataset = read_named(name, split, features, labels)
-    elif spec and (suffix_of(Path(spec)) in SUFFIXES or os.sep in spec or Path(spec).exists()):
+    elif spec and (suffix_of(Path(spec)) in SUFFIXES or os.sep in spec or as_path(spec).exists()):
         dataset = read_file(spec, features, labels)
     else:
         raise ValueError(unknown("data set", name, list(NAMED)) + " Or tfds:NAME, or a path to a file or folder.")
