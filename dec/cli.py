@@ -12,7 +12,19 @@ import warnings
 from pathlib import Path
 
 from dec import commands, config
-from dec.options import NETWORK, REFINEMENT, Parser, add, add_run_options, base_run, given, options_of, source_of, sweep
+from dec.options import (
+    NETWORK,
+    REFINEMENT,
+    Parser,
+    add,
+    add_run_options,
+    add_sweep,
+    base_run,
+    given,
+    options_of,
+    source_of,
+    sweep,
+)
 from dec.paths import as_path, expanded
 from dec.start import begin, finish, forget_own_folder, prepare_jax, resume, spare
 
@@ -81,7 +93,8 @@ def train(argv: list[str]) -> int:
 
     parser = Parser(prog="dec train", description="Train one method over several seeds.",
                     usage="dec train METHOD [OPTION VALUE ...]",
-                    epilog="Several values of an option make a sweep: --gamma 0.01 0.1 1 --refresh-every 20 140.")
+                    epilog="A sweep, one run for each combination of values, is one table: "
+                           "--sweep gamma=0.01,0.1,1 --sweep refresh-every=20,140.")
     parser.add_argument("method", nargs="?", help=f"one of {', '.join(METHODS)}")
     parser.add_argument("--resume", type=as_path, metavar="RUN", help="go on with an unfinished run or table")
     first = Parser(prog="dec train", add_help=False)
@@ -99,6 +112,7 @@ def train(argv: list[str]) -> int:
         for name, hint, default, about in options_of(make):
             add(group, f"options.{name}", [name], hint, default, about)
     add_run_options(parser)
+    add_sweep(parser)
     args = parser.parse(argv)
     prepare_jax(args)
     from dec import runs
@@ -136,6 +150,7 @@ def compare(argv: list[str]) -> int:
                         help=f"of {', '.join(METHODS)}, or the .py file of one's own [{' '.join(DEFAULT_METHODS)}]")
     parser.add_argument("--resume", type=as_path, metavar="RUN", help="go on with an unfinished table")
     add_run_options(parser)
+    add_sweep(parser)
     for method, make in METHODS.items():
         group = parser.add_argument_group(method)
         for name, hint, default, about in options_of(make):

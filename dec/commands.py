@@ -26,7 +26,7 @@ def data(argv: list[str]) -> int:
         args = parser.parse(rest)
         from dec.report.inspect import inspect_data
 
-        print(inspect_data(args.data, single(config.Run(), given(args), "dec data inspect").features))
+        print(inspect_data(args.data, single(config.Run(), given(args)).features))
         return 0
     if what == "prepare":
         parser = Parser(prog="dec data prepare", description="Prepare a data set for tensorflow-datasets.")
@@ -88,7 +88,7 @@ def describe(argv: list[str]) -> int:
     spare(args, ".svg")
     base = base_run(args)
     base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
-    run = single(base, given(args), "dec describe")
+    run = single(base, given(args))
     prepare_jax(args)
     from dec.report import describe
     from dec.report.style import rendered
@@ -101,12 +101,9 @@ def describe(argv: list[str]) -> int:
     return 0
 
 
-def single(base: config.Run, options: dict[str, list[Any]], command: str) -> config.Run:
-    """The one run that the options ask for; a ValueError where they are a sweep."""
-    cells = list(sweep(base, options).values())
-    if len(cells) > 1:
-        raise ValueError(f"{command} takes one value of each option; write several in one word, with commas")
-    return cells[0]
+def single(base: config.Run, options: dict[str, list[Any]]) -> config.Run:
+    """Return the one run that the options ask for."""
+    return next(iter(sweep(base, options).values()))
 
 
 def span(text: str) -> range:
@@ -134,7 +131,7 @@ def choose_k(argv: list[str]) -> int:
     without = "n_clusters", REFINEMENT, *(NETWORK if args.on == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
         raise ValueError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
-    asked = single(base_run(args), options | {"n_clusters": ["auto"]}, "dec choose-k")
+    asked = single(base_run(args), options | {"n_clusters": ["auto"]})
     prepare_jax(args)
     import pandas as pd
 

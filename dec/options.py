@@ -23,7 +23,33 @@ class Help(argparse.HelpFormatter):
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if action.nargs != "+" or not action.option_strings:
             return super()._format_action_invocation(action)
-        return f"{', '.join(action.option_strings)} {action.metavar or action.dest.upper()} ..."
+        more = "" if isinstance(action, Value) and not action.is_list else " ..."
+        return f"{', '.join(action.option_strings)} {action.metavar or action.dest.upper()}{more}"
+
+
+class Value(argparse.Action):
+    """An option of a config or method: one value, or a list of them written with spaces or commas.
+
+    It is stored as the list of the values to run with, which has one element unless `--sweep` asks for more.
+    """
+
+    def __init__(self, hint: Any, **settings: Any) -> None:
+        super().__init__(nargs="+", type=lambda text: parse(text, hint), **settings)
+        self.is_list = typing.get_origin(hint) is tuple or any(
+            typing.get_origin(arg) is tuple for arg in typing.get_args(hint))
+
+    def __call__(self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: list, option: str) -> None:
+        if self.is_list and None not in values:
+            values = [tuple(itertools.chain.from_iterable(values))]
+        if len(values) > 1:
+            words = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+            if "--sweep" in parser._option_string_actions:
+                fix = f"for one run with each: --sweep {option.lstrip('-')}={','.join(words)}"
+            else:
+                fix = "a list, where an option is one, is written with spaces or with commas"
+            raise argparse.ArgumentError(self, f"{' '.join(words)} are {len(values)} values; {parser.prog} takes one "
+                                               f"value of each option; {fix}")
+        setattr(args, self.dest, values)
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,7 +72,35 @@ class Parser(argparse.ArgumentParser):
             near = config.nearest(wrong.lstrip("-"), known)
             hint = f" Did you mean '--{near}'?" if near else ""
             raise ValueError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
+        for text in getattr(args, "sweep", None) or []:
+            self._sweep(args, text)
         return args
+
+    def _sweep(self, args: argparse.Namespace, text: str) -> None:
+        """Store the values of one `--sweep OPTION=V1,V2,...` as those of its option."""
+        name, equals, values = text.partition("=")
+        options = {option[2:]: action for option, action in self._option_string_actions.items()
+                   if isinstance(action, Value)}
+        name = name.lstrip("-").replace("_", "-")
+        if not equals:
+            raise ValueError(f"--sweep {text} has no values; write it like --sweep gamma=0.01,0.1,1")
+        if name not in options:
+            near = config.nearest(name, options)
+            hint = f" Did you mean {near!r}?" if near else ""
+            raise ValueError(f"--sweep {text}: unknown option {name!r}.{hint} See `{self.prog} --help`.")
+        action = options[name]
+        separator = "/" if action.is_list else ","
+        try:
+            found = [action.type(value) for value in re.split(rf"(?<!\\){separator}", values)]
+        except argparse.ArgumentTypeError as error:
+            raise ValueError(f"--sweep {text}: {error}") from error
+        if len(found) < 2 or len(set(found)) < len(found):
+            which = "two of its values are equal" if len(found) > 1 else "it has one value"
+            raise ValueError(f"--sweep {text}: {which}; give different ones with {separator} between, or take "
+                             f"--{name} {values} in place of the sweep")
+        if len(getattr(args, action.dest) or []) > 1:
+            raise ValueError(f"--sweep {text}: --{name} is in two sweeps; give all its values in one")
+        setattr(args, action.dest, found)
 
 
 # Options from dataclasses and factories.
@@ -79,13 +133,12 @@ def source_of(factory: Callable[..., Any]) -> str:
 
 
 def add(parser: Any, dest: str, names: list[str], hint: Any, default: Any, about: str) -> None:
-    """One option, under one or two names, that takes one value, or several as a sweep."""
+    """Add an option of a config or method, under one or two names."""
     shown = "none" if default is None else ",".join(map(str, default)) if isinstance(default, tuple) else default
     choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-    kind = f" ({', '.join(choices)})" if choices else " (with commas)" if typing.get_origin(hint) is tuple else ""
-    parser.add_argument(*(f"--{name.replace('_', '-')}" for name in names), dest=dest, nargs="+", metavar="V",
-                        type=lambda text: parse(text, hint),
-                        help=f"{about}{kind} [{shown}]".replace("%", "%%"))
+    kind = f" ({', '.join(choices)})" if choices else ""
+    parser.add_argument(*(f"--{name.replace('_', '-')}" for name in names), dest=dest, action=Value, hint=hint,
+                        metavar="V", help=f"{about}{kind} [{shown}]".replace("%", "%%"))
 
 
 NETWORK = "model.network", "model.augmentation", "model.pretraining"  # of no use to a method on the input
@@ -116,7 +169,7 @@ def parse(text: str, hint: Any) -> Any:
             return {"true": True, "false": False}[text.lower()]
         return hint(text)
     except (ValueError, KeyError) as error:
-        kind = KINDS.get(hint, "whole numbers with commas between, like 500,500,2000")
+        kind = KINDS.get(hint, "whole numbers with spaces or commas between, like 500,500,2000")
         raise argparse.ArgumentTypeError(f"{text!r} is not {kind}") from error
 
 
@@ -151,6 +204,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num-processes", type=int, help="how many there are")
     group.add_argument("--process-id", type=int, help="which of them this is, from 0; the first one writes the files")
     add_fields(parser, "", group)
+
+
+def add_sweep(parser: argparse.ArgumentParser) -> None:
+    """Add `--sweep`, by which alone several values of an option become several runs."""
+    parser.add_argument("--sweep", action="append", metavar="OPTION=V1,V2,...",
+                        help="train once with each of these values, in one table; repeated: with each combination. "
+                             "Values that are lists have / between: --sweep hidden=500,500,2000/100,100")
 
 
 def add_fields(parser: argparse.ArgumentParser, prefix: str, group: Any = None) -> None:

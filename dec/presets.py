@@ -132,7 +132,7 @@ PRESETS = {
     "mnist-notebook": Preset(
         about="k-means on the codes of a denoising autoencoder of MNIST, before and after fine-tuning without dropout",
         source="a public notebook on deep embedded clustering; its table is AMI/ARI in per cent",
-        command="dec train ae+kmeans --preset mnist-notebook --finetune-epochs 0 100",
+        command="dec train ae+kmeans --preset mnist-notebook --sweep finetune-epochs=0,100",
         published="AMI/ARI: k-means on pixels 49.1/36.1, pretrained 51.9/41.6, fine-tuned 68.7/62.2",
         measured="seed 0, AMI/ARI: k-means on pixels 50.0/36.5, pretrained 42.2/21.6, fine-tuned 62.8/49.8",
         run={

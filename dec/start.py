@@ -33,7 +33,11 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
         for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start, own):
             if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
                 raise ValueError(f"--out {folder} would replace {needed}, which this run needs; choose another")
-    return own_folder(args, folder, new=True)
+    folder = own_folder(args, folder, new=True)
+    if len(cells) > 1 and not args.quiet:
+        more = f"; and {len(cells) - 6} more" if len(cells) > 6 else ""
+        print(f"{len(cells)} runs: {'; '.join(list(cells)[:6])}{more}", file=sys.stderr)
+    return folder
 
 
 def resume(args: argparse.Namespace, argv: list[str]) -> int:

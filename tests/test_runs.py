@@ -242,7 +242,7 @@ def test_progress_is_on_stderr(compared):
 
 
 def test_a_sweep_is_one_resumable_table(compared, place):
-    words = ["train", "idec", *TINY, "--gamma", "0.01", "0.1", "--refresh-every", "10", "20", "--seeds", 2,
+    words = ["train", "idec", *TINY, "--sweep", "gamma=0.01,0.1", "--sweep", "refresh-every=10,20", "--seeds", 2,
              "--steps", 0, "--out", "swept"]  # no steps: what is tried is the table, and steps have to be compiled
     status, out, err = dec(*words)
     assert (status, err) == (0, "")

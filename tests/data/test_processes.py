@@ -76,7 +76,7 @@ def test_two_processes_read_their_own_rows_and_find_what_one_finds():
     both = [subprocess.Popen([sys.executable, __file__, address, str(i)], env=environment, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in (0, 1)]
     try:
-        said = [process.communicate(timeout=120) for process in both]
+        said = [process.communicate(timeout=600) for process in both]
     finally:
         for process in both:
             process.kill()

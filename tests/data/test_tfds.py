@@ -236,7 +236,7 @@ def test_usps(which, small_usps, tmp_path, real, monkeypatch):
     monkeypatch.setenv("DEC_DATA", str(tmp_path / "other"))
     message = prepare_ours("usps", source)
     assert message == f"prepared tfds:usps, {len(named)} rows, in {tmp_path}/other/tfds/usps/1.0.0"
-    subprocess.run([sys.executable, "-c", LOAD, tmp_path / "read.npz"], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", LOAD, tmp_path / "read.npz"], check=True, timeout=600)
     read = load(str(tmp_path / "read.npz"))
 
     def multiset(data):

@@ -19,7 +19,7 @@ from dec import cli
 from dec.data import load
 from dec.training.checkpoint import Checkpoints
 
-DEADLINE = 120  # seconds until a checkpoint, or the end of a process, counts as never coming
+DEADLINE = 600  # seconds until a checkpoint, or the end of a process, counts as never coming
 # Long by its many periods, not by its work: some twenty checkpoints in a few seconds. No cached network may stand in
 # for one that has to be resumed.
 OPTIONS = shlex.split("--hidden , --code-size 3 --limit 300 --n-clusters 4 --pretraining.epochs 400 --steps 800 "
