@@ -17,6 +17,7 @@ from dec.options import (
     REFINEMENT,
     Parser,
     add,
+    add_method_file,
     add_run_options,
     add_sweep,
     base_run,
@@ -89,7 +90,7 @@ def overview() -> str:
 
 
 def train(argv: list[str]) -> int:
-    from dec.methods import METHODS, factory
+    from dec.methods import METHODS, factory, pass_file
 
     parser = Parser(prog="dec train", description="Train one method over several seeds.",
                     usage="dec train METHOD [OPTION VALUE ...]",
@@ -99,12 +100,15 @@ def train(argv: list[str]) -> int:
     parser.add_argument("--resume", type=as_path, metavar="RUN", help="go on with an unfinished run or table")
     first = Parser(prog="dec train", add_help=False)
     for one in (first, parser):
-        one.add_argument("--method-file", type=as_path, metavar="FILE.py",
-                         help="a method of one's own in place of METHOD: the function that returns a Method")
+        one.add_argument("--method-file", type=as_path, nargs=1, metavar="FILE.py",
+                         help="a method of your own in place of METHOD: the function that returns a Method; with "
+                              "--resume, the file that RUN was made with")
     found, rest = first.parse_known_args(argv)
-    if found.method_file:
-        argv = [str(found.method_file.resolve()), *rest]
+    if found.method_file and not any(word.split("=")[0] == "--resume" for word in rest):
+        argv = [str(found.method_file[0].resolve()), *rest]
     method = argv[0] if argv and not argv[0].startswith("-") else None
+    if method and method.endswith(".py"):
+        pass_file(method)
     if method:
         make = factory(method)
         parser.prog, parser.description = f"dec train {method}", (inspect.getdoc(make) or "").split("\n")[0]
@@ -142,13 +146,14 @@ def train(argv: list[str]) -> int:
 
 
 def compare(argv: list[str]) -> int:
-    from dec.methods import METHODS, factory
+    from dec.methods import METHODS, factory, pass_file
 
     parser = Parser(prog="dec compare", usage="dec compare --methods METHOD ... [OPTION VALUE ...]",
                     description="Several methods over the same seeds, data and pretrained networks, in one table.")
     parser.add_argument("--methods", nargs="+", type=expanded, default=DEFAULT_METHODS,
                         help=f"of {', '.join(METHODS)}, or the .py file of one's own [{' '.join(DEFAULT_METHODS)}]")
     parser.add_argument("--resume", type=as_path, metavar="RUN", help="go on with an unfinished table")
+    add_method_file(parser)
     add_run_options(parser)
     add_sweep(parser)
     for method, make in METHODS.items():
@@ -166,7 +171,7 @@ def compare(argv: list[str]) -> int:
         base = dataclasses.replace(base, seeds=3)
     cells: dict[str, config.Run] = {}
     for method in args.methods:
-        factory(method)
+        factory(pass_file(method) if method.endswith(".py") else method)
         own = {n.replace(f"{method}.", "options.", 1): v for n, v in vars(args).items()
                if n.startswith(f"{method}.") and v is not None}
         kept = base.options if method == base.method else {}
@@ -182,6 +187,7 @@ def evaluate(argv: list[str]) -> int:
     parser = Parser(prog="dec evaluate", description="Print the scores of a run; with --data, of its model elsewhere.")
     parser.add_argument("run", type=as_path, help="a run folder")
     parser.add_argument("--data", type=expanded, help="other data to predict and score")
+    add_method_file(parser)
     args = parser.parse(argv)
     from dec import runs
     from dec.folders import read_results
@@ -198,6 +204,7 @@ def predict(argv: list[str]) -> int:
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
     parser.add_argument("run", type=as_path, help="a run folder")
     parser.add_argument("data", type=expanded, help="as --data of train")
+    add_method_file(parser)
     parser.add_argument("--out", type=as_path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)

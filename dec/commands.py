@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from dec import config
-from dec.options import NETWORK, REFINEMENT, Parser, add_fields, add_run_options, base_run, given, source_of, sweep
+from dec.options import (
+    NETWORK,
+    REFINEMENT,
+    Parser,
+    add_fields,
+    add_method_file,
+    add_run_options,
+    base_run,
+    given,
+    source_of,
+    sweep,
+)
 from dec.paths import as_path, expanded
 from dec.start import prepare_jax, spare
 
@@ -54,6 +65,7 @@ def report(argv: list[str]) -> int:
                                                    "figures as files into the folder of a run or a table.")
     parser.add_argument("run", type=as_path, help="a run folder, or that of a table")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
+    add_method_file(parser)
     parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
                         help="of the files in RUN/figures [png svg pdf]")
     parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
@@ -85,6 +97,10 @@ def describe(argv: list[str]) -> int:
     parser.add_argument("--out", type=as_path, metavar="FILE.svg", help="draw it too")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
+    if args.method.endswith(".py"):
+        from dec.methods import pass_file
+
+        pass_file(args.method)
     spare(args, ".svg")
     base = base_run(args)
     base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})

@@ -125,6 +125,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return self.method
         return methods.make(self.method, self._options())
 
+    def _pass_file(self) -> None:
+        """Allow a method's file to be run, as whoever set the parameter asks for."""
+        if str(method := getattr(self, "method", "")).endswith(".py"):
+            methods.pass_file(method)
+
     def _options(self) -> dict[str, Any]:
         return dict(self.method_options or {})
 
@@ -159,6 +164,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
           FloatingPointError: when every seed's loss became NaN.
           KeyboardInterrupt: after Ctrl-C, which ends training at the next chunk; the model is fitted as far as it came.
         """
+        self._pass_file()
         X = self._validate(X, reset=True)
         session = Session(self._seeds(), callback=self.callback)
         with Progress() if self.verbose else contextlib.nullcontext() as session.progress:
@@ -303,5 +309,6 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._pass_file()
         if "fit_" in state:  # functions of a method are not pickled, only their name
             self.fit_ = dataclasses.replace(self.fit_, method=self._method())

@@ -72,6 +72,10 @@ class Parser(argparse.ArgumentParser):
             near = config.nearest(wrong.lstrip("-"), known)
             hint = f" Did you mean '--{near}'?" if near else ""
             raise ValueError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
+        if getattr(args, "method_file", None):
+            from dec.methods import pass_file
+
+            args.method_file = [pass_file(file) for file in args.method_file]
         for text in getattr(args, "sweep", None) or []:
             self._sweep(args, text)
         return args
@@ -204,6 +208,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num-processes", type=int, help="how many there are")
     group.add_argument("--process-id", type=int, help="which of them this is, from 0; the first one writes the files")
     add_fields(parser, "", group)
+
+
+def add_method_file(parser: argparse.ArgumentParser) -> None:
+    """Add `--method-file` to a command that reads runs: no file that only they name is run."""
+    parser.add_argument("--method-file", nargs="+", type=as_path, metavar="FILE.py",
+                        help="the file of each method of your own that RUN was made with; it is run only if given here")
 
 
 def add_sweep(parser: argparse.ArgumentParser) -> None:

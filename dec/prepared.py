@@ -38,7 +38,7 @@ def check(cells: dict[str, config.Run]) -> None:
     """Raise what would stop any of the runs, naming it, before a folder is made or replaced."""
     read_anew()
     for run in cells.values():
-        made = prepare(run)
+        made = prepare(resolved(run))
         run, x, k = made.run, made.x, made.k
         check_sizes(x.shape[0], k)
         mesh.check(run.seeds, run.model.batch_size)
@@ -58,7 +58,6 @@ def check(cells: dict[str, config.Run]) -> None:
 
 def prepare(run: config.Run) -> Prepared:
     """Read the data of a run and fit the features: on the rows to pretrain on, where those are others."""
-    run = resolved(run)
     dataset, index, features, x, other, digest = _read(run.data, run.limit, run.features, run.pretrain_on)
     k = dataset.n_classes if run.n_clusters is None else run.n_clusters
     if k is None:

@@ -68,14 +68,16 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
       Interrupted: after Ctrl-C, when all is saved.
     """
     given = resolved(run)
-    run, dataset, index, features, x, k, pretrain_on, pretrain_digest = prepare(run)
+    run, dataset, index, features, x, k, pretrain_on, pretrain_digest = prepare(given)
     if dataset.column:  # of the table that the texts are from: new rows may come with others
         text = {"columns": [dataset.column], "kinds": [f"{dataset.column}=text"]}
         given = config.replace(given, {"features": text})
     recorded, now = folder / ENVIRONMENT, environment(dataset, x) | {"cached": cache is not None}
     now["data"]["pretrain_on"] = pretrain_digest
+    now["method_digest"] = methods.file_digest(run.method)
     if recorded.is_file():
         began = read_json(recorded)
+        methods.check_digest(run.method, began.get("method_digest"), folder)
         for name, part in ((run.data, "digest"), (run.pretrain_on, "pretrain_on")):
             if began["data"].get(part) != now["data"][part]:
                 raise ValueError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")

@@ -15,7 +15,7 @@ import pandas as pd
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dec import config
+from dec import config, methods
 from dec.anomaly import Usual
 from dec.data.features import FILE, TRANSFORMERS, load_features, pack_features
 from dec.data.scaling import Scaling
@@ -59,6 +59,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
         "version": importlib.metadata.version("dec"),
         "class": type(estimator).__name__,
         "method": None if isinstance(method, Method) else method,
+        "method_digest": None if isinstance(method, Method) else methods.file_digest(method),
         "method_options": estimator._options(),
         "params": {"n_clusters": fit.k, "n_init": estimator.n_init, "verbose": estimator.verbose},
         "random_state": int(fit.runs[0]["seed"]),
@@ -82,12 +83,13 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
         write(path / FILE, pack_features(features))
 
 
-def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pipeline:
+def load(path: str | Path, method: Method | str | Path | None = None) -> DeepClustering | Pipeline:
     """The fitted model that `save` wrote, or that a run folder holds: an estimator, or a `Pipeline` that ends in one.
 
     Args:
       path: a saved model or a run folder.
-      method: needed only where the model was fitted with a `Method` of one's own.
+      method: needed only for a model of one's own method: the `Method`, or the .py file that it is in. A file that
+        the model names is never run unless it is passed here.
 
     Raises:
       FileNotFoundError: when there is no model.
@@ -109,6 +111,14 @@ def load(path: str | Path, method: Method | None = None) -> DeepClustering | Pip
                          "dec where that is less, else fit it again")
     if about["method"] is None and method is None:
         raise ValueError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
+    if isinstance(method, str | Path):
+        if about["method"] and not about["method"].endswith(".py"):
+            raise ValueError(f"{folder} was fitted with {about['method']}, which is no method of your own; leave "
+                             f"method={str(method)!r} out")
+        method = methods.pass_file(method)
+    if str(about["method"]).endswith(".py") and not isinstance(method, Method):
+        method = method or str(methods.passed_file(about["method"]))
+        methods.check_digest(method, about.get("method_digest"), folder)
     arrays, _ = read_arrays(folder / ARRAYS)
 
     model = config.from_dict(config.Model, about["model"])

@@ -11,7 +11,7 @@ import pytest
 from command_line import run
 
 import dec
-from dec.methods import make
+from dec.methods import make, pass_file
 from dec.methods.base import Method
 from dec.metrics import accuracy
 
@@ -91,7 +91,7 @@ class Options:
 def mine(alpha: float = 2.0) -> base.Method:
     return dec(alpha=Options(alpha).alpha)
 ''')
-    assert isinstance(make(str(path), {"alpha": 3.0}), Method)
+    assert isinstance(make(pass_file(path), {"alpha": 3.0}), Method)
 
 
 def test_readme_method_works_from_outside_the_package(tmp_path, monkeypatch, blobs, tiny):
