@@ -6,6 +6,7 @@ import codecs
 import csv
 import io
 import json
+import warnings
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
@@ -61,10 +62,11 @@ def table_dataset(
     """
     if 0 in frame.shape:
         raise ValueError(f"{where} has {frame.shape[0]} rows and {frame.shape[1]} columns; give at least one of each")
+    frame, rows, dropped = _without_empty_rows(frame, where)
     if not labels:
         features = _absent_left_out(features, frame, where)
     inputs = _inputs(list(frame.columns), where, features)
-    x, rows, dropped, said = frame[inputs], None, "", pairs_of(features.kinds)
+    x, said = frame[inputs], pairs_of(features.kinds)
     seen = x.sample if isinstance(x, ParquetTable) else x
     for column in inputs:
         _check_scalars(seen[column], where)
@@ -73,10 +75,11 @@ def table_dataset(
             used = [c for c in inputs if (said.get(c) or infer_kind(seen[c])[0]) != "drop"]  # others lack nothing
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
-        gone, dropped = missing_rows(x, used, where)
+        gone, told = missing_rows(x, used, where)
         if gone.any():
-            rows = np.flatnonzero(~gone)
-            x, frame = x.take(rows), frame.take(rows)
+            there = np.flatnonzero(~gone)
+            x, frame, dropped = x.take(there), frame.take(there), dropped + told
+            rows = there if rows is None else rows[there]
     kept = frame[list(features.keep)][:].convert_dtypes() if features.keep else None  # 100 stays 100 beside a gap
     ids = None if features.id is None else _ids(frame, features.id, where)
     y, classes = (None, ()) if features.label is None else _labels(frame, features.label, where)
@@ -85,6 +88,26 @@ def table_dataset(
         return dataset
     texts = _column(x, inputs[0], where, "text", "leave such rows out with features.missing=drop")
     return replace(dataset, x=texts.astype(str).to_numpy(dtype=object), kind="text", column=inputs[0])
+
+
+def _without_empty_rows(
+    frame: pd.DataFrame | ParquetTable, where: str
+) -> tuple[pd.DataFrame | ParquetTable, np.ndarray | None, str]:
+    """Leave out the rows that have no value in any column, as spreadsheets export them.
+
+    Returns:
+      the frame; the numbers of its rows in the file, None where none is left out; and a phrase that counts the others.
+    """
+    if not isinstance(frame, pd.DataFrame) or frame.shape[1] == 1:  # of one column, it is a missing value
+        return frame, None, ""
+    empty = frame.isna().all(axis=1).to_numpy()
+    if not empty.any():
+        return frame, None, ""
+    if empty.all():
+        raise ValueError(f"{where} has {len(frame)} rows, but no value in any of them; give rows with values")
+    rows = np.flatnonzero(~empty)
+    return frame.take(rows), rows, f"; left out {empty.sum()} rows without any value, the first of them row " \
+                                   f"{empty.argmax()}"
 
 
 def _column(frame: pd.DataFrame | ParquetTable, name: str, where: str, what: str, fix: str) -> pd.Series:
@@ -132,19 +155,25 @@ def read_text(path: Path) -> bytes:
 
 
 def _separated(path: Path, text: bytes, separator: str, names: Collection[str]) -> pd.DataFrame:
-    """Separated values under a header."""
-    _check_fields(path, text, separator)
+    """Read separated values under a header; in a file of one column, a blank line is a missing value."""
+    header = _check_fields(path, text, separator)
+    text = text.strip(b"\r\n") + b"\n"  # blank lines around the table are no rows
+    options = {"sep": separator, "index_col": False, "skip_blank_lines": len(header) > 1}
     try:
-        frame = pd.read_csv(io.BytesIO(text), sep=separator, index_col=False, low_memory=False)
+        frame = pd.read_csv(io.BytesIO(text), low_memory=False, **options)
+        _check_first_line(path, header, frame)
         return frame.assign(**pd.read_csv(
-            io.BytesIO(text), sep=separator, index_col=False, usecols=lambda name: name in names, dtype=str,
-            keep_default_na=False, na_values=[""])) if names else frame
+            io.BytesIO(text), usecols=lambda name: name in names, dtype=str, keep_default_na=False, na_values=[""],
+            **options)) if names else frame
     except pd.errors.ParserError as error:
         raise ValueError(f"{path} is not a table ({error}); close the quotes or correct that row") from error
 
 
-def _check_fields(path: Path, text: bytes, separator: str) -> None:
-    """That each row has the fields of the header: pandas would fill short rows and take long ones for an index."""
+def _check_fields(path: Path, text: bytes, separator: str) -> list[str]:
+    """Check that each row has the fields of the header, and return the header.
+
+    pandas would fill short rows and take long ones for an index.
+    """
     largest = csv.field_size_limit(2**31 - 1)  # the default of 128 KB is less than some texts
     try:
         lines = csv.reader(io.TextIOWrapper(io.BytesIO(text), "utf-8", newline=""), delimiter=separator)
@@ -159,6 +188,7 @@ def _check_fields(path: Path, text: bytes, separator: str) -> None:
                                  f"{len(header)} columns; correct that row, or put fields that hold {separator!r} in "
                                  "double quotes")
             first = lines.line_num + 1
+        return header
     finally:
         csv.field_size_limit(largest)
 
@@ -176,6 +206,31 @@ def _check_header(path: Path, header: list[str], separator: str) -> None:
     if len(header) == 1 and other:
         raise ValueError(f"{path} seems to be separated by {other!r}, not by {separator!r}: its header is {header[0]!r}"
                          "; write it again with commas (.csv) or tabs (.tsv)")
+
+
+def _check_first_line(path: Path, header: list[str], frame: pd.DataFrame) -> None:
+    """Check that the first line holds names of columns, and is no row of values like those below it.
+
+    A field looks like a value where it is a number above numbers, or occurs again in its column. Where all fields do,
+    the file has no header. Where those above numbers do and others do not, it may have one ('country,1990,1991').
+    """
+    if header == [str(i) for i in range(len(header))]:  # pandas's names of columns without names
+        return
+    numeric, other = [], []
+    for field, (_, column) in zip(header, frame.items()):
+        if not field.strip() or column.isna().all():
+            continue
+        if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
+            numeric.append(bool(pd.notna(pd.to_numeric(field, errors="coerce"))))
+        else:
+            other.append(bool((column.astype(str) == field.strip()).any()))
+    line = f"{', '.join(header[:4])}{', ...' if len(header) > 4 else ''}"
+    if numeric + other and all(numeric + other):
+        raise ValueError(f"{path} has a first line like the rows below it ({line}), where the names of the columns "
+                         "belong; put a line with the names above it, or change a name that is also a value")
+    if numeric and other and all(numeric):
+        warnings.warn(f"the first line of {path} ({line}) is taken for the names of the columns, although it has "
+                      "numbers above numbers; if it is a row, put a line with names above it", stacklevel=2)
 
 
 def _json_lines(path: Path, text: bytes) -> pd.DataFrame:

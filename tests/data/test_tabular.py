@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from dec.config import Features
 from dec.data import base, load, stream
 from dec.data.stream import ParquetTable
+from dec.data.tabular import read_frame
 
 FRAME = pd.DataFrame({
     "code": ["007", "010", "0a"], "brand": ["Nokia", "Sony, Ltd", 'LG "Life"\nGood'], "price": [3.5, np.nan, 2.25],
@@ -210,3 +212,56 @@ def test_the_digest_tells_tables_apart(tmp_path):
 
 def test_one_row_is_read(tmp_path):
     assert len(load(str(write(tmp_path, ".csv", FRAME[:1])))) == 1
+
+
+@pytest.mark.parametrize("rows", [
+    ["4.0,2.0,kind-a", *(f"{4 + i % 30 / 10},{2 + i % 20 / 10},kind-{'abc'[i % 3]}" for i in range(60))],
+    ["red,no", "blue,yes", "red,no", "green,no"],
+    ["1,a,", "2,a,x", "3,b,x"],
+])
+def test_a_first_line_like_the_rows_below_it_is_refused(tmp_path, rows):
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(rows) + "\n")
+    with pytest.raises(ValueError, match=r"a first line like the rows below it .*put a line with the names above"):
+        read_frame(path)
+
+
+@pytest.mark.parametrize("header, told", [
+    ("country,1990,1991", "is taken for the names of the columns, although it has numbers above numbers"),
+    ("name,2020-01-01,2020-02-01", None), ("a,b,c", None), (",x,y", None),
+])
+def test_a_first_line_with_names_is_a_header(tmp_path, header, told):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\nChad,3,4.5\nMali,5,6.5\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        frame = read_frame(path)
+    assert len(frame) == 2
+    assert [told in str(warning.message) for warning in caught] == ([True] if told else [])
+
+
+def test_rows_without_any_value_are_left_out_and_counted(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,x\n,\n2,y\n,\n,\n3,x\n")
+    found = load(str(path), features=Features(missing="drop"))
+    assert found.rows.tolist() == [0, 2, 5] and len(found) == 3
+    assert "left out 3 rows without any value, the first of them row 1" in found.source
+    path.write_text("a,b\n1,x\n,\n2,y\n,z\n,\n3,x\n")
+    found = load(str(path), features=Features(missing="drop"))
+    assert found.rows.tolist() == [0, 2, 5]
+    assert "left out 2 rows" in found.source and "dropped 1 of 4 rows: missing a (1)" in found.source
+    path.write_text("a,b\n,\n,\n")
+    with pytest.raises(ValueError, match="has 2 rows, but no value in any of them"):
+        load(str(path))
+
+
+def test_blank_lines_of_one_column_are_rows_of_the_file(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("review\nan old film about a man\n\n\nit was not for me at all\nfine enough for the evening\n\n\n")
+    with pytest.raises(ValueError, match=r"no text in column 'review', row 1; .*features.missing=drop"):
+        load(str(path))
+    found = load(str(path), features=Features(missing="drop"))
+    assert (found.kind, found.rows.tolist()) == ("text", [0, 3, 4])
+    assert "dropped 2 of 5 rows: missing review (2)" in found.source
+    path.write_text("size\n1\n\n3\n")
+    assert load(str(path)).x["size"].isna().tolist() == [False, True, False]
