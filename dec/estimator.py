@@ -14,6 +14,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, check_random_state
@@ -21,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dec import config, methods, saved
 from dec.anomaly import fit_usual, judge
+from dec.data.scaling import needs_float64
 from dec.data.stream import ParquetRows
 from dec.methods.base import Method, labels_of
 from dec.metrics import MOST_VALUES, internal
@@ -224,7 +226,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
                 raise ValueError(f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
                                  f"{self.n_features_in_}")
             return X
-        return validate_data(self, X, dtype=[np.float32, np.uint8], accept_sparse="csr", reset=reset)
+        rows = validate_data(self, X, dtype=[np.float32, np.uint8], accept_sparse="csr", reset=reset)
+        if issparse(rows) or rows.dtype == np.uint8:
+            return rows
+        raw = np.asarray(X)
+        lost = needs_float64(raw) if reset else self.fit_.scaling.offset is not None
+        return raw.astype(np.float64) if lost else rows
 
     # Use of a fitted model.
 

@@ -48,7 +48,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
                          f"must be one of {names} and an estimator, whose own scaling takes the place of a scaler")
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
-    arrays |= {"scaling/shift": fit.scaling.shift, "scaling/scale": fit.scaling.scale}
+    arrays |= {f"scaling/{name}": value for name, value in fit.scaling._asdict().items() if value is not None}
     arrays |= {f"usual/{name}": np.asarray(value) for name, value in estimator.usual_._asdict().items()}
     if fit.nets is not None:
         arrays |= {f"net/{name}": array[0] for name, array in flat(fit.nets.params).items()}
@@ -132,7 +132,7 @@ def load(path: str | Path, method: Method | str | Path | None = None) -> DeepClu
         loaded = faces.DeepClustering(method=method or about["method"], method_options=own or None, **params)
 
     labels = arrays["labels"]
-    scaling = Scaling(arrays["scaling/shift"], arrays["scaling/scale"])
+    scaling = Scaling(arrays["scaling/shift"], arrays["scaling/scale"], arrays.get("scaling/offset"))
     used, params = loaded._method(), unflat({name: leaf[None] for name, leaf in saved_params(arrays).items()})
     nets = Net(params, build(model.network, about["n_features_in"], model.dtype, used.posterior)) if params else None
     loaded.fit_ = Fit(

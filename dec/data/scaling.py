@@ -7,25 +7,84 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from dec.config import Model
 from dec.data.base import block_starts, row_blocks
 from dec.data.processes import together
+from dec.data.stream import Rows
+
+ROUNDING = 2.0**17  # |x| / standard deviation of a column from which float32 rounds away half a per cent of it
+FLOAT64_NOISE = 2.0**10 * np.finfo(np.float64).eps  # spread / |x| of a column below which float64 itself is rounding
 
 
 class Scaling(NamedTuple):
-    """The map x -> (x - shift) * scale; one number each for all columns ([]), or one a column ([d])."""
+    """The map x -> (x - offset - shift) * scale; one number each for all columns ([]), or one a column ([d])."""
 
     shift: np.ndarray  # float32 [] or [d]
     scale: np.ndarray  # float32 [] or [d], positive and finite
+    offset: np.ndarray | None = None  # float64 [d], see `float64_offset`; subtracted on the host, before float32
 
     def apply(self, x: Any) -> Any:
-        """Raw rows `x` [n, ...] (NumPy or JAX, any real dtype) as float32 features of the same shape."""
+        """Return raw rows `x` [n, ...] (NumPy or JAX, any real dtype) as float32 features of the same shape."""
+        x = x if self.offset is None else x - _per_column(self.offset, x)
         return (x.astype(np.float32) - _per_column(self.shift, x)) * _per_column(self.scale, x)
 
     def invert(self, x: Any) -> Any:
-        """Features `x` [n, ...] back in the raw units, float32."""
-        return x.astype(np.float32) / _per_column(self.scale, x) + _per_column(self.shift, x)
+        """Return features `x` [n, ...] in the raw units, float32, or float64 where there is an offset."""
+        raw = x.astype(np.float32) / _per_column(self.scale, x) + _per_column(self.shift, x)
+        return raw if self.offset is None else raw + _per_column(self.offset, x)
+
+    def for_device(self, x: Rows) -> tuple[Rows, Scaling]:
+        """Return the rows without the offset, and the scaling that is left to do on the device."""
+        return (x, self) if self.offset is None else (Shifted(x, self.offset), self._replace(offset=None))
+
+
+class Shifted:
+    """The rows of any `x` [n, ...] less an offset [d], float32."""
+
+    def __init__(self, x: Rows, offset: np.ndarray) -> None:
+        self._x, self._offset = x, offset
+        self.shape, self.dtype = x.shape, np.dtype(np.float32)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        x = self._x[rows]
+        return (x - _per_column(self._offset, x)).astype(np.float32)
+
+
+def float64_offset(x: Any) -> np.ndarray | None:
+    """Return what to subtract from each column so that its differences outlive the cast to float32.
+
+    It is the mean of a column whose values are large beside their spread, such as times in milliseconds since 1970, and
+    0 of any other column.
+
+    Args:
+      x: [n, ...] rows of any kind.
+
+    Returns:
+      float64 [d]; None where it is 0 throughout, as of all rows without more digits than float32 has.
+    """
+    if not _has_more_digits(x):
+        return None
+    low, high = _extremes(x)
+    largest, mean = np.maximum(abs(low), abs(high)), _total(x, lambda b: b.sum(axis=0)) / x.shape[0]
+    deviation = np.sqrt(_total(x, lambda b: ((b - mean) ** 2).sum(axis=0)) / x.shape[0])
+    lost = (largest > ROUNDING * deviation) & (high - low > FLOAT64_NOISE * largest)
+    return np.where(lost, mean, 0.0) if lost.any() else None
+
+
+def needs_float64(x: Any) -> bool:
+    """Return whether float32 would round away differences of rows, among themselves or from rows of their model."""
+    if not _has_more_digits(x):
+        return False
+    low, high = _extremes(x)
+    same = (low == high) & (abs(low) > ROUNDING) & (low != low.astype(np.float32))
+    return bool(same.any()) or float64_offset(x) is not None
+
+
+def _has_more_digits(x: Any) -> bool:
+    """Return whether rows are dense numbers with more digits than float32 has."""
+    return not issparse(x[:0]) and x.dtype.kind in "iuf" and x.dtype.itemsize >= 4 and x.dtype != np.float32
 
 
 def fit_scaling(x: Any, kind: str) -> Scaling:
@@ -37,7 +96,8 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
         standard:   shift = mean,          scale = 1 / standard deviation, in each column
         none:       shift = 0,             scale = 1
 
-    Where there is nothing to divide by (zeros only, a constant column), scale is 1.
+    All of it is of the rows less their `float64_offset`. Where there is nothing to divide by (zeros only, a constant
+    column), scale is 1.
 
     Args:
       x: [n, ...] finite values, an array, CSR or other rows that can be sliced; a row is flattened to d columns.
@@ -50,6 +110,8 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
       power: Xie, Girshick & Farhadi 2016, Unsupervised Deep Embedding for Clustering Analysis, section 4.
     """
     kind = Model(scaling=kind).scaling  # refuses one that is unknown
+    offset = float64_offset(x)
+    x = x if offset is None else Shifted(x, offset)
     shift, scale = np.float64(0), np.float64(1)
     if kind == "power":
         scale = _reciprocal(np.sqrt(_total(x, lambda b: (b * b).sum()) / math.prod(x.shape)))
@@ -64,7 +126,7 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
         # The rounded mean can give a constant float64 column a tiny variance instead of 0: ask its values.
         constant = np.equal(*_extremes(x))
         scale = _reciprocal(np.where(constant, 0, np.sqrt(variance)))
-    return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32))
+    return Scaling(np.asarray(shift, np.float32), np.asarray(scale, np.float32), offset)
 
 
 def _total(x: Any, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -102,6 +102,7 @@ def place(x: Rows, scaling: Scaling, stream_above: float = math.inf) -> Data:
 
     What may be streamed has to be used under `reading(data.x)`.
     """
+    x, scaling = scaling.for_device(x)
     return Data(put(x, stream_above), jax.tree.map(jnp.asarray, scaling), x.shape[0], window_rows(x))
 
 

@@ -4,9 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import run as dec_command
 from scipy.sparse import csr_array
+from sklearn.metrics import adjusted_rand_score
 
+import dec
 from dec.data import fit_scaling
+from dec.data.scaling import float64_offset, needs_float64
 
 KINDS = ("power", "range", "symmetric", "standard", "none")
 
@@ -108,3 +112,64 @@ def test_one_constant_column_leaves_the_others_alone():
 def test_unknown_kind():
     with pytest.raises(ValueError, match="scaling='ranges' is none of power, range, symmetric, standard, none"):
         fit_scaling(np.ones((2, 2)), "ranges")
+
+
+def milliseconds(seed=0, n=100):
+    """Three groups, 20 s apart, in milliseconds since 1970, beside a column of ordinary numbers."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat([0, 1, 2], n)
+    return np.stack([1.7e12 + 2e4 * y + rng.normal(0, 1e3, 3 * n), rng.normal(5, 2, 3 * n)], axis=1), y
+
+
+def test_an_offset_is_taken_only_where_float32_would_lose_the_differences():
+    x, _ = milliseconds()
+    offset = float64_offset(x)
+    assert offset.tolist() == [pytest.approx(x[:, 0].mean(), abs=1), 0]
+    assert float64_offset(x.astype(np.float32)) is None
+    assert float64_offset(np.random.default_rng(0).normal(2000, 5, (50, 3))) is None
+    assert float64_offset(np.full((50, 2), 0.1)) is None
+    noise = np.full((50, 1), 0.3) + np.spacing(0.3) * (np.arange(50) % 2)[:, None]  # rounding of float64 itself
+    assert float64_offset(noise) is None
+    assert needs_float64(np.full((1, 2), 1.7e12 + 1)) and not needs_float64(np.full((1, 2), 0.1))
+
+
+@pytest.mark.parametrize("kind", ["power", "range", "symmetric", "standard", "none"])
+def test_differences_survive_a_large_offset(kind):
+    x, _ = milliseconds()
+    scaling = fit_scaling(x, kind)
+    back = scaling.invert(scaling.apply(x))
+    assert back.dtype == np.float64
+    np.testing.assert_allclose(back, x, rtol=0, atol=0.01)
+    rows, device = scaling.for_device(x)
+    np.testing.assert_array_equal(device.apply(rows[:]), scaling.apply(x))
+    assert device.offset is None and rows[3:5].dtype == np.float32
+
+
+def test_models_find_groups_behind_a_large_offset(tmp_path, monkeypatch):
+    x, y = milliseconds()
+    model = dec.KMEANS(3, scaling="standard", random_state=0).fit(x[:, :1])
+    assert adjusted_rand_score(y, model.labels_) == 1
+    new, truth = milliseconds(1)
+    model.save(tmp_path / "model")
+    loaded = dec.load(tmp_path / "model")
+    for fitted in (model, loaded):
+        assert adjusted_rand_score(truth, fitted.predict(new[:, :1])) == 1
+        assert fitted.predict(new[:1, :1]) == fitted.predict(new[:, :1])[:1]
+        back = fitted.inverse_transform(fitted.transform(new[:, :1]))
+        np.testing.assert_allclose(back, new[:, :1], atol=0.01, rtol=0)
+    streamed = dec.KMEANS(3, scaling="standard", random_state=0, stream_above=0).fit(x[:, :1])
+    np.testing.assert_array_equal(streamed.labels_, model.labels_)
+
+
+def test_the_command_line_finds_groups_behind_a_large_offset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, y = milliseconds()
+    np.save("x.npy", x[:, :1])
+    np.save("one.npy", x[:1, :1])
+    status, _, err = dec_command("train", "kmeans", "--data", "x.npy", "--n-clusters", 3, "--scaling", "standard",
+                                 "--quiet", "--out", "run")
+    assert (status, err) == (0, "")
+    labels = np.loadtxt("run/labels.csv", delimiter=",", skiprows=1, usecols=1)
+    assert adjusted_rand_score(y, labels) == 1
+    assert dec_command("predict", "run", "one.npy", "--out", "one.csv")[0] == 0
+    assert np.loadtxt("one.csv", delimiter=",", skiprows=1, usecols=1) == labels[0]
