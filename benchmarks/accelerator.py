@@ -21,8 +21,9 @@ from typing import Any
 
 import common
 
-from dec.folders import read_json, slug
-from dec.report.table import markdown, percent
+from dec.io import markdown, read_json
+from dec.runs.folder import slug
+from dec.runs.results import percent
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 580  # for all, so that the table is there within ten minutes

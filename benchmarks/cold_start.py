@@ -18,7 +18,7 @@ from pathlib import Path
 
 import common
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 GOALS = {"imports": None, "cold": 15.0, "warm": 5.0}
 

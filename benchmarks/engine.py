@@ -29,7 +29,7 @@ from versus_clustpy import (
 )
 from versus_clustpy import initial as initial_layers
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 
 def bare(phase: str, x: Any, batch: int) -> Callable[[], float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import common
 import numpy as np
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 
 def codes(args) -> np.ndarray:

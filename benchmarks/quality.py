@@ -34,8 +34,9 @@ import numpy as np
 from scipy.sparse import issparse
 
 from dec import config
-from dec.folders import finished, read_json, slug, write_json
-from dec.report.table import markdown, scores
+from dec.io import markdown, read_json, write_json
+from dec.runs.folder import finished, slug
+from dec.runs.results import scores
 
 DATA = ("mnist", "fashion_mnist", "usps", "pendigits", "digits", "reuters_r8", "hapt", "ecg5000")
 METHODS = ("kmeans", "gmm", "ae+kmeans", "ae+gmm", "dec", "idec", "dcn", "vade", "n2d")
@@ -88,7 +89,7 @@ def imbalanced(name: str, folder: Path) -> str:
 
     As Xie et al. 2016, section 5.4, with r_min = 0.1.
     """
-    from dec.data import load
+    from dec.data.readers import load
 
     path, data = folder / f"{slug(name)}-imbalanced.npz", load(name)
     if data.kind != "array" or data.y is None:
@@ -101,7 +102,7 @@ def imbalanced(name: str, folder: Path) -> str:
 
 def planned(method: str, name: str, args, preset: config.Run) -> config.Run:
     """The run of a (data, method) pair: the preset, with the number of clusters that the data have."""
-    from dec.prepared import prepare
+    from dec.runs.prepare import prepare
 
     data = imbalanced(name, args.folder) if args.imbalanced else name
     own = preset.options if preset.method == method else {}
@@ -128,8 +129,8 @@ def claimed(where: Path, identity: dict[str, Any], args) -> None:
 
 def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
     """The metrics of a run: those in its folder, if they are of this code and data, else of doing it."""
-    from dec import runs
-    from dec.prepared import prepare
+    from dec.runs import execute as runs
+    from dec.runs.prepare import prepare
 
     claimed(where, {"code": args.code, "data": prepare(run).dataset.digest, "run": config.to_dict(run)}, args)
     folder = where / "run"
@@ -143,7 +144,7 @@ def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
 def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any]:
     """The same of a method of ClustPy; a seed that is done is not done again."""
     from dec.metrics import external
-    from dec.prepared import prepare
+    from dec.runs.prepare import prepare
 
     if not args.clustpy_python:
         raise ValueError("--clustpy-python is needed")
@@ -238,9 +239,9 @@ def main() -> None:
     parser.add_argument("--clustpy-python", type=Path, help="the interpreter that has ClustPy, for its methods")
     parser.add_argument("--redo", action="store_true", help="do runs of other code, data or settings anew")
     args = common.parse(parser, data=["digits"], methods=["kmeans", "dec"], seeds=2, preset="small", limit=300)
-    from dec.presets import preset
-    from dec.runs import Interrupted
-    from dec.start import prepare_jax
+    from dec.cli.start import prepare_jax
+    from dec.runs.execute import Interrupted
+    from dec.runs.presets import preset
 
     prepare_jax()
     args.code, rows = code(), []

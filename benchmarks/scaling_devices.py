@@ -24,7 +24,7 @@ from typing import Any
 import common
 import numpy as np
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 SAME = ["--data", "digits", "--limit", "512", "--batch-size", "512", "--epochs", "20", "--steps", "20",
         "--refresh-every", "1", "--tolerance", "0"]

@@ -21,7 +21,7 @@ import common
 import numpy as np
 from streamed import CLUSTERS, WIDTH, mapped
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 
 def seconds(x: np.ndarray, args) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pathlib import Path
 import common
 import numpy as np
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 WIDTH = 784
 CLUSTERS = 10

@@ -21,7 +21,8 @@ import common
 import numpy as np
 from versus_clustpy import PHASES, clustpy_side, steady
 
-from dec.report.table import markdown, percent
+from dec.io import markdown
+from dec.runs.results import percent
 
 QUICK = {"data": "digits", "model": {"pretraining": {"epochs": 2}, "refinement": {"steps": 16, "refresh_every": 8}}}
 
@@ -59,8 +60,8 @@ def main() -> None:
     common.add_device(parser)
     args = common.parse(parser, seeds=2, clustpy_epochs=2)
     from dec import config
-    from dec.data import load
-    from dec.presets import preset
+    from dec.data.readers import load
+    from dec.runs.presets import preset
 
     python, args.clustpy_python = args.clustpy_python, bool(args.clustpy_python)
     run = config.replace(preset("dec-keras-mnist"), QUICK if args.quick else {})

@@ -23,7 +23,7 @@ import common
 import numpy as np
 from versus_clustpy import LAYERS, gflop, products
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 LOOPS = 20  # copies, or steps' products, in one call on an accelerator, where a call costs more than one of them
 

@@ -36,7 +36,7 @@ from pathlib import Path
 import common
 import numpy as np
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 LAYERS = (784, 500, 500, 2000, 10)
 CLUSTERS = 10
@@ -47,7 +47,7 @@ EVERY = 2  # epochs of DEC between two refreshes of this package's engine
 
 def mnist(rows: int) -> np.ndarray:
     """The first `rows` of one fixed uniform shuffle of the 70,000 images, in [0, 1]."""
-    from dec.data import load
+    from dec.data.readers import load
 
     x = load("mnist").x.reshape(-1, LAYERS[0])
     return x[np.random.default_rng(0).permutation(len(x))[:rows]].astype(np.float32) / 255

@@ -18,7 +18,7 @@ import common
 import numpy as np
 from versus_clustpy import clustpy_side, defaults
 
-from dec.report.table import markdown
+from dec.io import markdown
 
 EPOCHS, DEC_EPOCHS, BATCH = 100, 150, 256
 
@@ -48,7 +48,7 @@ def main() -> None:
     common.add_device(parser)
     args = common.parse(parser, data=["digits"], epochs=3, dec_epochs=3, repeats=1)
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-    from dec.data import load
+    from dec.data.readers import load
     from dec.metrics import accuracy
 
     python, args.clustpy_python = args.clustpy_python, bool(args.clustpy_python)

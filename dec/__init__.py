@@ -10,15 +10,15 @@ from typing import Any
 
 # Public name -> module. Imported on first use: `dec --help` need not wait for jax.
 _PUBLIC = {
-    "DeepClustering": "dec.estimator",
-    "load": "dec.saved",
-    "save": "dec.saved",
-    "load_data": "dec.data",
-    "choose_k": "dec.shallow.choose_k",
-    "TableFeatures": "dec.data.table",
-    "TextFeatures": "dec.data.text",
-    "ImageFeatures": "dec.data.image",
-    "SequenceWindows": "dec.data.sequence",
+    "DeepClustering": "dec.estimators.deep_clustering",
+    "load": "dec.estimators.saving",
+    "save": "dec.estimators.saving",
+    "load_data": "dec.data.readers",
+    "choose_k": "dec.selection.choose_k",
+    "TableFeatures": "dec.data.transformers.table",
+    "TextFeatures": "dec.data.transformers.text",
+    "ImageFeatures": "dec.data.transformers.image",
+    "SequenceWindows": "dec.data.transformers.sequence",
     "Method": "dec.methods.base",
     "Head": "dec.methods.base",
     "Network": "dec.config",
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(importlib.import_module(_PUBLIC[name]), "load" if name == "load_data" else name)
     if name.isupper():  # one class a method: DEC, IDEC, ...
-        named = importlib.import_module("dec.named").NAMED
+        named = importlib.import_module("dec.estimators.named").NAMED
         if name in named:
             return named[name]
     raise AttributeError(f"module 'dec' has no attribute {name!r}")

@@ -2,7 +2,7 @@
 
 import sys
 
-from dec.cli import main
+from dec.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

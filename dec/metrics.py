@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
 
-from dec.data.base import sample_rows
+from dec.data.dataset import sample_rows
 
 NOISE = -1
 SILHOUETTE_ROWS = 10_000

@@ -3,7 +3,7 @@
 import contextlib
 import io
 
-from dec import cli
+from dec.cli import main as cli
 
 
 def run(*words):

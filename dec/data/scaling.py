@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from dec.config import Model
-from dec.data.base import block_starts, row_blocks
+from dec.data.dataset import block_starts, row_blocks
 from dec.data.processes import together
 from dec.data.stream import Rows
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, issparse, vstack
 
-from dec.data.base import PIECE, sample_rows
+from dec.data.dataset import PIECE, sample_rows
 
 LARGE = 2**28  # bytes above which a Parquet table stays on the disk
 SAMPLE_ROWS, SAMPLE_VALUES = 2**18, 2**25  # at most, of the rows that tell what is in the columns of such a table

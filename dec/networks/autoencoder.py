@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
 from dec import config
+from dec.io import markdown
 from dec.networks import layers, likelihood
 
 INITIALIZERS = {
@@ -258,3 +259,9 @@ def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
     kernels = [" ".join("x".join(map(str, leaf.shape)) for leaf in jax.tree.leaves(shapes[name]) if leaf.ndim > 1)
                for name in order]
     return [(name, k, sum(leaf.size for leaf in jax.tree.leaves(shapes[name]))) for name, k in zip(order, kernels)]
+
+
+def layer_table(layers: list[tuple[str, str, int]]) -> str:
+    """The Markdown table of a `parameter_table`, with its total."""
+    rows = [*layers, ("total", "", sum(count for *_, count in layers))]
+    return markdown(["layer", "kernel", "parameters"], [[name, kernel, f"{count:,}"] for name, kernel, count in rows])

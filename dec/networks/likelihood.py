@@ -21,7 +21,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float
 
-from dec.data.base import row_blocks
+from dec.data.dataset import row_blocks
 
 KINDS = ("gaussian", "bernoulli", "categorical", "poisson", "sequence")
 LEAST_LOG_VARIANCE = -6.0  # of a Gaussian column: a standard deviation of 0.05; lower, and its likelihood has no bound

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from dec.folders import slug
 from dec.report import figures, pictures
 from dec.report.clusters import Measured, describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
 from dec.report.page import Block, Page, row_cells, table
 from dec.report.style import colour, short
+from dec.runs.folder import slug
 
 MOST_CARDS = 40  # of more clusters, the largest ones have a card
 SHOWN = 10  # members in a row

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dec.folders import ENVIRONMENT, read_json, read_plan, read_results, slug
+from dec.io import read_json, write
 from dec.report import figures
 from dec.report.page import Block, Page, digits, table
-from dec.report.table import (
+from dec.runs.folder import ENVIRONMENT, read_plan, read_results, slug
+from dec.runs.results import (
     EXTERNAL,
     SECONDS,
     by_seed,
@@ -27,7 +28,6 @@ from dec.report.table import (
     results,
     scores,
 )
-from dec.training.checkpoint import write
 
 LABEL = {"ari": "ARI", "agreement": "agreement between seeds (ARI)"}
 

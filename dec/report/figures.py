@@ -29,7 +29,7 @@ from dec.report.style import (
     styled,
     turn,
 )
-from dec.report.table import mean_sd
+from dec.runs.results import mean_sd
 
 DRAWN = 1000  # of more points, a map holds pixels instead
 REFINEMENT = {"change": "rows that changed cluster", "occupied": "clusters with rows", "smallest": "smallest cluster",

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import orthogonal_procrustes
 
-from dec.folders import LABELS, slug
+from dec.io import write
 from dec.metrics import matching
 from dec.report import figures, pictures, space
 from dec.report.material import Material, sampled
 from dec.report.page import Block, Page
 from dec.report.style import cluster_name, short
-from dec.training.checkpoint import write
+from dec.runs.folder import LABELS, slug
 
 MOST = {"pca": 20_000, "tsne": 5_000, "umap": 10_000}  # rows; of more, a uniform sample is shown
 PICTURED = 5000  # rows that have a picture on the page to turn

@@ -14,15 +14,16 @@ from scipy.sparse import issparse
 from sklearn.pipeline import Pipeline
 
 from dec import config
-from dec.data.base import sample_rows
-from dec.data.columns import read_column
-from dec.data.features import TextFeatures
-from dec.folders import CONFIG, ENVIRONMENT, LABELS, METRICS, PRETRAINED, read_config, read_json, read_metrics
-from dec.prepared import Prepared, prepare
+from dec.data.dataset import sample_rows
+from dec.data.kinds import TextFeatures
+from dec.data.transformers.columns import read_column
+from dec.estimators.saving import load as load_model
+from dec.io import read_json
 from dec.report import clusters
 from dec.report.clusters import Effects, Measured, Members, measured_columns, measured_curves, measured_images
 from dec.report.pictures import to_bytes
-from dec.saved import load as load_model
+from dec.runs.folder import CONFIG, ENVIRONMENT, LABELS, METRICS, PRETRAINED, read_config, read_metrics
+from dec.runs.prepare import Prepared, prepare
 
 MOST_ROWS, MOST_VALUES = 100_000, 2**26  # above either, a uniform sample of the rows is looked at
 

@@ -20,7 +20,7 @@ from dec.report.clusters import top
 from dec.report.material import Material, sampled
 from dec.report.page import Block, Page, row_cells, table
 from dec.report.style import SEQUENTIAL, VALIDATION, cluster_name, colour, grid_of, log_scale, short, styled
-from dec.shallow.choose_k import ROWS, knee, vote
+from dec.selection.choose_k import ROWS, knee, vote
 from dec.shallow.som import map_distances
 
 MERGED = 2000  # rows of a tree

@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from dec.io import write
 from dec.report.style import rendered, short
-from dec.training.checkpoint import write
 
 NUMBER = re.compile(r"[–+-]?\d[\d.,]*( ?%| ± [\d.]+)?|–")
 SHOWN_WIDTH = 96  # CSS pixels to the inch of a figure

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dec.folders import CONFIG, LABELS, PLAN, read_results
 from dec.metrics import external, matching
 from dec.report import figures
 from dec.report.cards import cards, in_clusters, overview, shown
@@ -19,7 +18,8 @@ from dec.report.methods import own
 from dec.report.page import Block, Page, digits, table
 from dec.report.reconstruction import reconstruction
 from dec.report.style import cluster_name
-from dec.report.table import EXTERNAL, interval, mean_sd, percent, scores
+from dec.runs.folder import CONFIG, LABELS, PLAN, read_results
+from dec.runs.results import EXTERNAL, interval, mean_sd, percent, scores
 
 UNSTABLE = 0.6  # mean ARI between seeds below which a report warns
 DOMINANT = 0.5  # part of the rows in one cluster, likewise, where it is also three times the even share

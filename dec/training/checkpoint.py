@@ -1,11 +1,9 @@
-"""Files that survive: written beside their place and renamed, with a checksum in the name, loaded without pickle."""
+"""Checkpoints of a run: the last two, with a checksum in the name."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,34 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from dec.io import pack, unpack, write
+
 KEEP = 2
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file that is either the old one or the whole new one, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)  # of a full disk
-
-
-def pack(arrays: dict[str, np.ndarray], note: dict[str, Any]) -> bytes:
-    """Named arrays and a JSON-able note as the bytes of an .npz file."""
-    buffer = io.BytesIO()
-    np.savez(buffer, note=np.array(json.dumps(note)), **arrays)
-    return buffer.getvalue()
-
-
-def unpack(file: Path | io.BytesIO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The inverse of `pack`."""
-    with np.load(file, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files if name != "note"}, json.loads(str(found["note"]))
 
 
 class Checkpoint(NamedTuple):
@@ -97,14 +70,3 @@ class Checkpoints:
         return None
 
 
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The named arrays and the note of a file of `write_arrays`; a ValueError when it is damaged."""
-    try:
-        return unpack(path)
-    except Exception as error:  # of a damaged zip file: anything from BadZipFile to NotImplementedError
-        raise ValueError(f"{path} is damaged or was not written by dec ({error})") from error
-
-
-def write_arrays(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Named arrays and a JSON-able note in one .npz file, written safely."""
-    write(path, pack(arrays, about))

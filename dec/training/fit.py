@@ -15,16 +15,17 @@ from jaxtyping import Float, Int, PyTree
 from scipy.sparse import issparse
 
 from dec import config
-from dec.data.base import sample_rows
+from dec.data.dataset import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
 from dec.data.stream import ParquetRows, Rows, Subset, nbytes
+from dec.io import write_arrays
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Autoencoder, Net, build
 from dec.networks.likelihood import check_values
-from dec.shallow.choose_k import ROWS, choose_k
+from dec.selection.choose_k import ROWS, choose_k
 from dec.training import mesh, pretrained
 from dec.training.augment import Augment
-from dec.training.checkpoint import Checkpoint, write_arrays
+from dec.training.checkpoint import Checkpoint
 from dec.training.engine import SWEEP_ROWS, Data, execution, lift, over_seeds, place, seed_keys, sweep
 from dec.training.outcome import summarize
 from dec.training.refine import START_ROWS, Refine

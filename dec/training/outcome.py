@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dec.shallow.agreement import agreement
+from dec.selection.agreement import agreement
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, State
 from dec.training.session import Session
 

@@ -16,12 +16,13 @@ from jax import lax
 from jaxtyping import Array, PyTree
 
 from dec import config
-from dec.data.base import content_hash
+from dec.data.dataset import content_hash
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows, Subset
+from dec.io import read_arrays, write_arrays
 from dec.networks.autoencoder import Autoencoder, Net
 from dec.paths import as_path
-from dec.training.checkpoint import Checkpoint, read_arrays, write_arrays
+from dec.training.checkpoint import Checkpoint
 from dec.training.engine import NOT_FINITE, Data, device, execution, over_seeds, place, seed_keys, sweep
 from dec.training.pretrain import Pretrain, stages
 from dec.training.rows import reading, window_rows

@@ -16,7 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from dec.training.checkpoint import Checkpoints, write
+from dec.io import write
+from dec.training.checkpoint import Checkpoints
 from dec.training.engine import RUNNING, Phase, Visit, run
 from dec.training.mesh import agreed, anywhere, gathered
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dec.data import available
+from dec.data.readers import available
 
 REAL_DATA = os.environ.get("DEC_DATA")
 

@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse
 
 from dec.config import Features
-from dec.data import files, load
+from dec.data.readers import files, load
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 IDX = bytes([0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2]) + SMALL.tobytes()

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dec.config import Features
-from dec.data import Dataset, cache_dir, check_rows
-from dec.data.base import as_raw, data_dir, encode_labels, sample_rows
-from dec.data.features import check_options
+from dec.data.dataset import Dataset, as_raw, check_rows, data_dir, encode_labels, sample_rows
+from dec.data.kinds import check_options
+from dec.io import cache_dir
 
 
 def numbered(n=50):

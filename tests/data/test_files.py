@@ -8,11 +8,11 @@ import pytest
 import scipy.sparse
 
 from dec.config import Features
-from dec.data import files, load
-from dec.data.features import check_options, fit_features, numbers
-from dec.data.files import read_hdf5, read_idx
-from dec.data.named import _pendigits
-from dec.data.sequence import SequenceWindows
+from dec.data.kinds import check_options, fit_features, numbers
+from dec.data.readers import files, load
+from dec.data.readers.files import read_hdf5, read_idx
+from dec.data.readers.named import _pendigits
+from dec.data.transformers.sequence import SequenceWindows
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 IDX_CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dec.config import Features
-from dec.data import load
+from dec.data.readers import load
 
 
 def fill(folder, *names):

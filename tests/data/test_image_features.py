@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from dec.data.image import ImageFeatures
+from dec.data.transformers.image import ImageFeatures
 
 GREY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) * 10
 RED, GREEN, BLUE, WHITE = [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]
@@ -113,7 +113,7 @@ def test_clone_pipeline_and_saving():
     features = clone(ImageFeatures(size=(2, 2), colour="grey")).fit(COLOURFUL)
     content = skops.io.dumps(features)
     trusted = skops.io.get_untrusted_types(data=content)
-    assert trusted == ["dec.data.image.ImageFeatures"]
+    assert trusted == ["dec.data.transformers.image.ImageFeatures"]
     saved = skops.io.loads(content, trusted=trusted)
     np.testing.assert_array_equal(saved.transform(list(GREY)), features.transform(GREY))
     assert saved.shape_ == (2, 2) and saved.blocks_ == ("gaussian:4",) and saved.get_params() == features.get_params()

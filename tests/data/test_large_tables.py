@@ -7,8 +7,10 @@ from command_line import run
 
 import dec
 from dec.config import Features
-from dec.data import base, load, stream
-from dec.data.features import fit_features, numbers
+from dec.data import dataset as base
+from dec.data import stream
+from dec.data.kinds import fit_features, numbers
+from dec.data.readers import load
 from dec.data.stream import ParquetRows
 from dec.training import rows
 

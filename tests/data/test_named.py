@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from dec.config import Features
-from dec.data import available, load
-from dec.data.named import NAMED
+from dec.data.readers import available, load
+from dec.data.readers.named import NAMED
 
 
 @pytest.fixture

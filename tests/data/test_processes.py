@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dec.data import processes
-from dec.data.base import check_rows, content_hash
+from dec.data.dataset import check_rows, content_hash
 from dec.data.scaling import fit_scaling
 
 N, WIDTH = 2**16, 64  # four blocks

@@ -9,8 +9,7 @@ from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
 import dec
-from dec.data import fit_scaling
-from dec.data.scaling import float64_offset, needs_float64
+from dec.data.scaling import fit_scaling, float64_offset, needs_float64
 
 KINDS = ("power", "range", "symmetric", "standard", "none")
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
 from dec import config
-from dec.data.sequence import SequenceWindows
+from dec.data.transformers.sequence import SequenceWindows
 from dec.networks.autoencoder import Net, build
 from dec.networks.likelihood import parse
 
@@ -116,7 +116,7 @@ def test_clone_pipeline_and_saving(x, window):
     features = clone(SequenceWindows(window)).fit(x)
     content = skops.io.dumps(features)
     trusted = skops.io.get_untrusted_types(data=content)
-    assert trusted == ["dec.data.sequence.SequenceWindows"]
+    assert trusted == ["dec.data.transformers.sequence.SequenceWindows"]
     saved = skops.io.loads(content, trusted=trusted)
     rows = features.transform(x)
     np.testing.assert_array_equal(saved.transform(x), rows)

@@ -7,9 +7,11 @@ import pytest
 from pyarrow import parquet
 from scipy.sparse import issparse
 
-from dec.data import base, fit_scaling, stream
+from dec.data import dataset as base
+from dec.data import stream
+from dec.data.scaling import fit_scaling
 from dec.data.stream import ParquetRows, ParquetTable, Subset, nbytes, read_parquet
-from dec.data.table import TableFeatures
+from dec.data.transformers.table import TableFeatures
 
 N = 250
 RNG = np.random.default_rng(0)

@@ -13,11 +13,11 @@ from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from dec.data.columns import infer_kind, misread
-from dec.data.table import TableFeatures
+from dec.data.transformers.columns import infer_kind, misread
+from dec.data.transformers.table import TableFeatures
 
 PHONES = Path(os.environ.get("DEC_DATA", "")) / "phones" / "items.csv"
-TRUSTED = ["dec.data.table.TableFeatures", "dec.data.text.TextFeatures", "numpy.dtype"]
+TRUSTED = ["dec.data.transformers.table.TableFeatures", "dec.data.transformers.text.TextFeatures", "numpy.dtype"]
 N = 40
 
 

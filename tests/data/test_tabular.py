@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from dec.config import Features
-from dec.data import base, load, stream
+from dec.data import dataset as base
+from dec.data import stream
+from dec.data.readers import load
+from dec.data.readers.tabular import read_frame
 from dec.data.stream import ParquetTable
-from dec.data.tabular import read_frame
 
 FRAME = pd.DataFrame({
     "code": ["007", "010", "0a"], "brand": ["Nokia", "Sony, Ltd", 'LG "Life"\nGood'], "price": [3.5, np.nan, 2.25],

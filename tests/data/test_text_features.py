@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from dec.data.text import TextFeatures
+from dec.data.transformers.text import TextFeatures
 
 REVIEWS = Path(os.environ.get("DEC_DATA", "")) / "imdb" / "IMDB Dataset.csv.gz"
 TEXTS = ["The ship sank.<br /><br />Ship &amp; crew lost", "", "crew of the SHIP", "an island"]
@@ -65,7 +65,7 @@ def test_inputs_clone_pipeline_and_saving(text):
     assert features.get_params() == {"text": text, "vocabulary": 9, "stop_words": False, "truncate": None}
     content = skops.io.dumps(features)
     trusted = skops.io.get_untrusted_types(data=content)
-    assert trusted == ["dec.data.text.TextFeatures"]
+    assert trusted == ["dec.data.transformers.text.TextFeatures"]
     saved = skops.io.loads(content, trusted=trusted)
     assert saved.blocks_ == features.blocks_
     np.testing.assert_array_equal(saved.get_feature_names_out(), features.get_feature_names_out())

@@ -13,10 +13,10 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from dec.data import load
-from dec.data.base import data_dir
-from dec.data.tfds import _features
-from dec.data.tfds import prepare as prepare_ours
+from dec.data.dataset import data_dir
+from dec.data.readers import load
+from dec.data.readers.tfds import _features
+from dec.data.readers.tfds import prepare as prepare_ours
 
 SPLITS = {"train": 12, "test": 5, "unsupervised": 3}
 
@@ -157,7 +157,7 @@ def test_decoded_only_once(prepare, builder, tmp_path, monkeypatch):
     def decode(*_):
         raise AssertionError("decoded a second time")
 
-    monkeypatch.setattr("dec.data.tfds._decode", decode)
+    monkeypatch.setattr("dec.data.readers.tfds._decode", decode)
     again = load(spec)
     assert (again.digest, again.classes, again.kind) == (first.digest, first.classes, first.kind)
     np.testing.assert_array_equal(again.x, first.x)
@@ -217,9 +217,9 @@ def small_usps(tmp_path):
 
 LOAD = """
 import sys, numpy as np
-from dec.data import load
+from dec.data.readers import load
 data = load("tfds:usps")
-assert {"tensorflow", "dec.data.usps"}.isdisjoint(sys.modules), "read with TensorFlow or by the builder's class"
+assert {"tensorflow", "dec.data.readers.usps"}.isdisjoint(sys.modules), "read with TensorFlow or by the builder's class"
 np.savez(sys.argv[1], X=data.x, y=np.array(data.classes)[data.y])
 """
 

@@ -11,7 +11,8 @@ from command_line import run
 from PIL import Image
 
 import dec
-from dec.data import files, stream
+from dec.data import stream
+from dec.data.readers import files
 
 TINY = ["--hidden", "16", "--code-size", "2", "--pretraining.epochs", "30", "--batch-size", "32", "--quiet"]
 N = 60

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dec.cli import main
-from dec.folders import read_results
+from dec.cli.main import main
+from dec.runs.folder import read_results
 
 pytestmark = [
     pytest.mark.slow,

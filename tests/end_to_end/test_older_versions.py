@@ -10,7 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import dec
-from dec import cli
+from dec.cli import main as cli
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dec import cli
-from dec.data import load
+from dec.cli import main as cli
+from dec.data.readers import load
 from dec.training.checkpoint import Checkpoints
 
 DEADLINE = 600  # seconds until a checkpoint, or the end of a process, counts as never coming

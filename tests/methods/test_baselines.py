@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.mixture import GaussianMixture
 
+from dec.cli.arguments import options_of
 from dec.methods import METHODS, make
 from dec.methods.base import View, labels_of
 from dec.methods.baselines import BASELINES
-from dec.options import options_of
 
 KEY = jax.random.key(0)
 

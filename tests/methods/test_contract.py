@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import dec
+from dec.cli.arguments import options_of
 from dec.methods import METHODS, make
 from dec.methods.base import Batch, Clock, Head, View, labels_of
 from dec.networks.autoencoder import Net, build
-from dec.options import options_of
 
 K, N, D, CODE = 3, 40, 6, 4
 OPTIONS = {"n2d": {"manifold": "isomap"}}  # UMAP compiles for half a minute

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from dec.cli.arguments import options_of
 from dec.methods import METHODS, make
 from dec.methods.base import View, labels_of
 from dec.methods.baselines import BASELINES
 from dec.methods.n2d import MOST
-from dec.options import options_of
 
 KEY = jax.random.key(0)
 

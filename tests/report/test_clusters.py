@@ -19,7 +19,7 @@ from dec.report.clusters import (
     top,
 )
 from dec.report.maps import MOST, project
-from dec.report.table import holm, interval, mean_sd, paired
+from dec.runs.results import holm, interval, mean_sd, paired
 
 
 def measured(**columns):

@@ -16,7 +16,7 @@ from dec.report.material import gather
 from dec.report.page import Page
 from dec.report.reconstruction import compression
 from dec.report.style import NOISE, VALIDATION, colour
-from dec.shallow.choose_k import vote
+from dec.selection.choose_k import vote
 
 
 def test_distances_to_the_neighbours_on_the_map():

@@ -14,13 +14,13 @@ from command_line import run
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from dec.data import load
+from dec.data.readers import load
+from dec.io import read_arrays
 from dec.report import maps, material, methods, space
 from dec.report.comparison import latex, scores_frame
 from dec.report.comparison import sentence as said
 from dec.report.material import gather
 from dec.report.run import baselines, cautions, seeds, sentence
-from dec.training.checkpoint import read_arrays
 
 EVIL = "<script>alert(1)</script>"
 FILE = EVIL.replace("/", "")

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dec.training.checkpoint import Checkpoints, read_arrays, write, write_arrays
+from dec.io import read_arrays, write, write_arrays
+from dec.training.checkpoint import Checkpoints
 from dec.training.engine import State
 
 

@@ -10,7 +10,7 @@ import pytest
 from dec.config import Optimizer, Pretraining
 from dec.methods import make
 from dec.methods.base import Head
-from dec.shallow.agreement import agreement
+from dec.selection.agreement import agreement
 from dec.training import engine, fit, outcome, pretrained
 from dec.training.checkpoint import Checkpoints
 from dec.training.engine import seed_keys

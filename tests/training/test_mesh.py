@@ -18,8 +18,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from dec.cli import main
-from dec.options import mesh_axes
+from dec.cli.arguments import mesh_axes
+from dec.cli.main import main
 from dec.training import mesh
 
 STARTED: list[subprocess.Popen] = []

@@ -7,7 +7,7 @@ import pytest
 
 from dec.config import Optimizer, Refinement, Run
 from dec.methods import make
-from dec.prepared import resolved
+from dec.runs.prepare import resolved
 from dec.training.optimizer import schedule, transform
 
 

@@ -10,10 +10,10 @@ from scipy.sparse import csr_array
 
 from dec.config import Model, Network, Optimizer, Pretraining
 from dec.data.scaling import Scaling, fit_scaling
+from dec.io import write_arrays
 from dec.networks.autoencoder import build
 from dec.training import engine, pretrained, rows
 from dec.training.batches import batch_rows
-from dec.training.checkpoint import write_arrays
 from dec.training.engine import NO_PROGRESS, place, seed_keys
 from dec.training.pretrain import Pretrain, stages
 from dec.training.session import Session

@@ -1,0 +1,163 @@
+"""Any file or folder to a `Dataset`: arrays here, tables in `tabular` and folders in `folder`."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import math
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from dec.config import Features
+from dec.data.dataset import Dataset, as_raw, encode_labels, read_bytes
+from dec.data.readers import tabular
+from dec.data.readers.folder import read_folder
+from dec.paths import as_path
+
+# IDX: two zeros, a byte for the type, one for the number of dimensions, their sizes and the values, all big-endian.
+IDX_DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+IDX = re.compile(rb"\0\0[\x08\x09\x0b-\x0e][^\0]")
+MAPPED = 256 * 2**20  # bytes of an .npy file above which its rows stay on the disk
+IDX_SUFFIXES = {".idx", ".idx.gz"}
+ROWS, LABELS = ("X", "x", "data"), ("y", "labels", "target")  # what .npz and HDF5 files call them
+
+Rows = tuple[Any, np.ndarray | None]  # values [n, ...] as they are stored, and labels [n]
+
+
+def read_file(path: str | Path, features: Features, labels: bool = True) -> Dataset:
+    """The rows, and labels if any, in a file or folder, told by its suffix or, for IDX, by its content.
+
+        .npy                           the rows; above 256 MB they stay on the disk, mapped into memory
+        .npz .h5 .hdf5                 rows 'X', 'x' or 'data', labels 'y', 'labels' or 'target'
+        .npz                           also what scipy.sparse.save_npz wrote
+        -ubyte, .idx (also .gz)        the rows of an IDX file
+        .csv .tsv .tab .jsonl (also .gz), .parquet    see `table_dataset`
+        a folder                       see `read_folder`
+
+    Raises:
+      FileNotFoundError: no such file.
+      ValueError: another kind of file, a damaged one, pickled objects, missing keys, or values that `check_rows`
+        or `encode_labels` refuses.
+    """
+    file = as_path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"no file {path} (looked for {file.absolute()}); check the path and working directory")
+    if file.is_dir():
+        return read_folder(file, features, labels)
+    suffix, name = suffix_of(file), Path(file.name.removesuffix(".gz")).stem
+    if suffix in tabular.SUFFIXES:
+        frame = tabular.read_frame(file, [name for name in (features.id, *features.keep) if name])
+        return tabular.table_dataset(frame, name, str(path), features, labels)
+    if suffix in ARRAYS:
+        x, y = ARRAYS[suffix](file)
+    elif suffix in IDX_SUFFIXES or name.endswith("-ubyte") or _starts_like_idx(file):
+        x, y = read_idx(file), None
+    else:
+        raise ValueError(f"{path} is no file of a known kind: those are {' '.join(sorted(SUFFIXES))} and IDX, and "
+                         "folders of images, .txt, .npy or .parquet. Write arrays with np.savez('data.npz', X=x, "
+                         "y=labels), tables with DataFrame.to_csv('data.csv', index=False)")
+    x = as_raw(x, str(path))
+    y, classes = (None, ()) if y is None else encode_labels(y, x.shape[0], str(path))
+    return Dataset(name, x, y, classes, f"{path}, {x.shape[0]} rows")
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix in lower case, with the one before it for .gz: '.csv.gz'."""
+    return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
+
+
+def read_numpy(path: Path) -> Rows:
+    """The rows in an .npy file, or the rows and labels in an .npz file.
+
+    Raises:
+      ValueError: a damaged file, pickled objects or no rows.
+    """
+    arrays, found, key = {}, [], ""
+    try:
+        loaded = np.load(path, "r" if path.stat().st_size > MAPPED else None, allow_pickle=False)  # .npz: never mapped
+        if isinstance(loaded, np.ndarray):
+            return loaded, None
+        with loaded:
+            found = loaded.files
+            if {"format", "shape", "data"} <= set(found):
+                x = scipy.sparse.load_npz(path)
+                if hasattr(x, "check_format"):  # indices of a damaged file lead outside its memory
+                    x.check_format(full_check=True)
+                return x, None
+            for key in {*ROWS, *LABELS}.intersection(found):
+                arrays[key] = loaded[key]
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        if "pickle" in str(error) or "Python objects" in str(error):  # NumPy's only signs of object arrays and pickles
+            raise ValueError(f"{path} holds pickled objects{key and f' in {key!r}'}, which are not read because they "
+                             "can run code; save a plain numeric array, for example np.asarray(x, dtype=np.float32), "
+                             "and labels as y.astype(str)") from error
+        raise ValueError(f"{path} is damaged or incomplete ({error}); copy or write it again") from error
+    return _rows_and_labels(arrays, str(path), map(repr, found))
+
+
+def read_hdf5(path: Path, group: str = "/") -> Rows:
+    """The rows and labels in a group of an HDF5 file, by default those at its top.
+
+    Raises:
+      ValueError: a damaged file, or no rows there.
+    """
+    import h5py
+
+    arrays, found = {}, []
+    try:
+        with h5py.File(path) as file:
+            place = file.get(group, {})
+            for key in (*ROWS, *LABELS):
+                if isinstance(item := place.get(key), h5py.Dataset):
+                    arrays[key] = item.asstr()[()].astype(str) if h5py.check_string_dtype(item.dtype) else item[()]
+            file.visititems(lambda key, item: found.append(f"{key} {item.shape}") if hasattr(item, "shape") else None)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{path} is not an HDF5 file, or a damaged one ({error}); copy or write it again") from error
+    return _rows_and_labels(arrays, f"{path}, group {group},", found)
+
+
+def _rows_and_labels(arrays: dict[str, np.ndarray], where: str, found: Iterable[str]) -> Rows:
+    x, y = (next((arrays[key] for key in keys if key in arrays), None) for keys in (ROWS, LABELS))
+    if x is None:
+        raise ValueError(f"{where} has no array {' or '.join(map(repr, ROWS))}, only {', '.join(found) or 'nothing'}; "
+                         "rename that of the rows to 'X' (and that of labels to 'y')")
+    return x, y
+
+
+def _starts_like_idx(path: Path) -> bool:
+    """Whether the content, plain or gzip, begins like an IDX file's."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    with contextlib.suppress(EOFError, OSError, zlib.error), gzip.open(path) as stream:
+        head = stream.read(4)
+    return IDX.match(head) is not None
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The array in an IDX file, plain or gzip: uint8 for images and labels, big-endian for wider types.
+
+    Raises:
+      ValueError: damaged gzip, no IDX file, or a header that does not match the length of the file.
+    """
+    content = read_bytes(path)
+    if not IDX.match(content):
+        raise ValueError(f"{path} is not an IDX file: it starts with {content[:4].hex(' ') or 'nothing'}, not with "
+                         "00 00, a type and a number of dimensions; download it again")
+    dtype, start = np.dtype(IDX_DTYPES[content[2]]), 4 + 4 * content[3]
+    shape = tuple(int.from_bytes(content[i:i + 4], "big") for i in range(4, min(start, len(content)), 4))
+    promised = start + math.prod(shape) * dtype.itemsize
+    if promised != len(content):
+        raise ValueError(f"{path} should have {promised} bytes by its header (shape {shape}) but has {len(content)}; "
+                         "it is incomplete or damaged: download it again")
+    return np.frombuffer(content, dtype, offset=start).reshape(shape)
+
+
+ARRAYS = {".npy": read_numpy, ".npz": read_numpy, ".h5": read_hdf5, ".hdf5": read_hdf5}
+SUFFIXES = {*ARRAYS, *IDX_SUFFIXES, *tabular.SUFFIXES}  # what makes a name one of a file, even of one that is missing

@@ -1,0 +1,1 @@
+"""One scikit-learn transformer per kind of data: raw rows in, numbers out."""

@@ -1,0 +1,1 @@
+"""The scikit-learn interface: `DeepClustering`, one class per method, saving and anomaly scores."""

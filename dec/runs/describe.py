@@ -1,0 +1,97 @@
+"""What becomes of data on their way to a method, and the layers of its network: as text, and drawn."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from sklearn.pipeline import Pipeline
+
+from dec import config, methods
+from dec.data.transformers.table import TableFeatures
+from dec.networks.autoencoder import build, parameter_table
+from dec.runs.prepare import prepare
+from dec.report.style import PALETTE, styled
+from dec.networks.autoencoder import layer_table
+
+CHARACTERS = 13  # to the inch of a drawing
+
+
+class Description(NamedTuple):
+    """The way of the data through a method."""
+
+    steps: list[list[str]]  # one after the other; those of one list beside each other
+    layers: list[tuple[str, str, int]]  # name, shape of the kernel, parameters; empty without a network
+
+
+def describe(run: config.Run) -> Description:
+    """Read the data of a run, fit its features and build its network, without training."""
+    wanted = run.n_clusters
+    run, dataset, _, features, x, *_ = prepare(config.replace(run, {"n_clusters": wanted or "auto"}))
+    method, layers = methods.make(run.method, run.options), []
+    steps = [[dataset.source]]
+    if isinstance(features, TableFeatures):
+        steps.append(_columns(features))
+    elif features is not None:
+        steps.append([f"{type(features).__name__}: {', '.join(features.blocks_)}"])
+    steps.append([f"{x.shape[0]:,} rows of {x.shape[1]:,} numbers, scaling: {run.model.scaling}"])
+    if method.on == "codes":
+        module = build(run.model.network, x.shape[1], run.model.dtype, method.posterior)
+        layers = parameter_table(module)
+        steps += [[f"{name}  {kernel}  {count:,} parameters"] for name, kernel, count in layers
+                  if not name.startswith("decoder")]
+        steps.append([f"code of {run.model.network.code_size}"])
+    k = wanted or dataset.n_classes
+    last = [f"{run.method}: {k} clusters" if k else f"{run.method}, with --n-clusters"]
+    decoder = [f"{name} {kernel}" for name, kernel, _ in layers if name.startswith("decoder")]
+    steps.append([*last, "reconstruction by " + ", ".join(decoder)] if decoder else last)
+    return Description(steps, layers)
+
+
+def _columns(features: TableFeatures) -> list[str]:
+    """What becomes of the columns of a table, by what is done with them."""
+    found, places = [], features.transformer_.output_indices_
+    for name, transformer, columns in features.transformer_.transformers_:
+        width = places[name].stop - places[name].start
+        if not width:
+            continue
+        at = [columns] if isinstance(columns, int) else columns
+        names = [features.used_[i] if i < len(features.used_) else "whether missing" for i in at]
+        parts = [part for _, part in transformer.steps] if isinstance(transformer, Pipeline) else [transformer]
+        done = " → ".join(type(part).__name__ for part in parts)
+        shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        found.append(f"{name.split()[0]}: {shown} → {done} → {width}")
+    return found
+
+
+def as_text(found: Description) -> str:
+    """The steps under each other, and the table of layers."""
+    lines = []
+    for step in found.steps:
+        lines += [*([] if not lines else ["  ↓"]), *step]
+    if found.layers:
+        lines += ["", layer_table(found.layers)]
+    return "\n".join(lines)
+
+
+@styled
+def drawn(found: Description) -> Figure:
+    """The steps as boxes with arrows from each to the next."""
+    most = max(map(len, found.steps))
+    width = max(5.0, 2.3 * most)
+    figure = Figure(figsize=(width, 0.95 * len(found.steps)))
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(len(found.steps), 0))
+    ax.axis("off")
+    for level, step in enumerate(found.steps):
+        tone = PALETTE[0] if "parameters" in step[0] else "#777777"
+        for i, words in enumerate(step):
+            lines = textwrap.fill(words, int(CHARACTERS * width / len(step)))
+            ax.annotate(lines, ((i + 0.5) / len(step), level + 0.5), ha="center", va="center", fontsize=8,
+                        bbox={"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": tone})
+        before = len(found.steps[level - 1]) if level else 0
+        for start, end in itertools.product(range(before), range(len(step))):
+            ax.annotate("", ((end + 0.5) / len(step), level + 0.25), ((start + 0.5) / before, level - 0.25),
+                        arrowprops={"arrowstyle": "->", "color": "#777777"})
+    return figure

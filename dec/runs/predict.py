@@ -1,0 +1,75 @@
+"""The kept model of a run on other data: clusters and scores of rows that it was not fitted on."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from dec import config, metrics
+from dec.estimators.anomaly import judge
+from dec.data.dataset import Dataset
+from dec.data.readers import load
+from dec.data.kinds import numbers
+from dec.data.transformers.table import TableFeatures
+from dec.data.readers.tabular import missing_rows
+from dec.estimators.deep_clustering import DeepClustering
+from dec.runs.folder import CONFIG, PLAN, read_config, read_plan, slug
+from dec.methods.base import labels_of
+from dec.estimators.saving import load as load_model
+
+
+def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
+    """The kept model's scores on other data, which it only predicts."""
+    model, dataset, _, x = model_and_rows(folder, spec)
+    labels = np.asarray(labels_of(model.fit_.log_assign(x)))
+    found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": x.shape[0]}
+    if dataset.y is None:
+        found["labels"] = f"{spec} does not have one for every row, so there are no scores against them"
+    else:
+        found |= metrics.external(dataset.y, labels)
+    return found | {"internal": {"codes": metrics.internal(model.fit_.encode(x), labels)},
+                    "sizes": np.bincount(labels[labels >= 0], minlength=model.n_clusters).tolist()}
+
+
+def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
+    """The table of labels that the kept model gives to other data, and a line that says what those data are."""
+    model, dataset, index, x = model_and_rows(folder, spec)
+    return labels_table(model, x, index), dataset.source
+
+
+def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
+    """The kept model of a run, and other data with their rows as the model takes them."""
+    if (folder / PLAN).is_file():
+        raise ValueError(f"{folder} is a table; name one of its runs: "
+                         + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
+    saved = load_model(folder)
+    features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
+    options = read_config(folder / CONFIG).features if (folder / "model").is_dir() else config.Features()
+    if isinstance(features, TableFeatures):
+        kinds = tuple(f"{column}={kind}" for column, kind in features.kinds_.items())
+        dataset = load(spec, features=dataclasses.replace(options, missing="impute", kinds=kinds), labels=False)
+        if options.missing == "drop" and dataset.kind == "table":
+            gone, told = missing_rows(dataset.x, [c for c in features.used_ if c in dataset.x.columns], spec)
+            dataset = dataset.take(np.flatnonzero(~gone), dataset.source + told)
+    else:
+        dataset = load(spec, features=options, labels=False)
+    dataset, index, x = numbers(features, dataset, spec)
+    if x.shape[1] != model.n_features_in_:
+        raise ValueError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
+                         "data of that width")
+    return model, dataset, index, x
+
+
+def labels_table(
+    estimator: DeepClustering, x: Any, index: pd.DataFrame, labels: np.ndarray | None = None
+) -> pd.DataFrame:
+    """What names each row, its cluster (by default the most probable), its probability, and how odd the row is."""
+    log_q, oddness = judge(estimator.fit_, estimator.usual_, x)
+    labels = np.asarray(labels_of(log_q)) if labels is None else labels
+    confidence = np.exp(log_q[np.arange(len(labels)), labels])
+    return index.assign(cluster=labels, confidence=confidence.round(6), anomaly=oddness.round(4))

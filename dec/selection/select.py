@@ -1,0 +1,155 @@
+"""Choosing among methods, settings and seeds without labels: all partitions scored in the same spaces.
+
+References:
+  Wang, Ye: Deep Clustering Evaluation: How to Validate Internal Clustering Validation Measures. arXiv:2403.14830, 2024
+    (ACE, algorithm 1).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.sparse import issparse
+
+from dec.data.dataset import sample_rows
+from dec.data.scaling import fit_scaling
+from dec.io import markdown, read_json, write_json
+from dec.runs.folder import CONFIG, ENVIRONMENT, PLAN, read_config, read_results, slug
+from dec.runs.prepare import prepare
+from dec.selection.agreement import agreement
+
+ROWS = 2000  # of more, a uniform sample is scored
+INDICES = ("silhouette", "calinski_harabasz", "davies_bouldin")
+
+
+def select(folder: Path) -> tuple[dict[str, Any], str]:
+    """The cell and seed of a table to go on with, and a text to show; both also as selection.json in the folder.
+
+    A single run is a table of one cell.
+
+    Every partition (a cell's seed that did not fail) is scored by `ace` for three internal indices in the same spaces:
+    the scaled input of the first cell, and the kept codes of every cell, equal ones once. Noise counts as one more
+    cluster. A cell's score is the mean rank of its partitions over the three; the highest is picked, and of its seeds
+    the kept one, on whose partition the others agree most. Agreement does not rank the cells: a method that hardly
+    depends on its seed agrees with itself however wrong it is. Labels are looked at after the pick, for the gap in ACC
+    to the best partition of the table.
+
+    Raises:
+      FileNotFoundError, ValueError: no finished run, cells with different rows, or data that have changed.
+    """
+    cells = {name: found for name, found in read_results(folder).items() if found["kept_seed"] is not None}
+    good = {name: [row["seed"] for row in found["seeds"] if row["status"] == "ok"] for name, found in cells.items()}
+    folders = {name: folder / slug(name) if (folder / PLAN).is_file() else folder for name in cells if good[name]}
+    files = {name: pd.read_csv(path / "labels.csv") for name, path in folders.items()}
+    if len({len(file) for file in files.values()}) != 1:
+        raise ValueError(f"{folder} has no seed that ended well, or cells with different rows; nothing to compare")
+    labels = {name: file[[f"seed_{seed}" for seed in good[name]]].to_numpy().T for name, file in files.items()}
+    n = len(next(iter(files.values())))
+    rows = sample_rows(n, min(n, ROWS))
+    spaces = shared_spaces(folders, rows)
+    scores = np.stack([measure(x, np.concatenate(list(labels.values()))[:, rows]) for x in spaces.values()], axis=1)
+    found = [ace(index) for index in scores]
+    ranks = pd.DataFrame([score for score, _ in found]).rank(axis=1).mean().to_numpy()
+
+    table, first = [], 0
+    for name, partitions in labels.items():
+        last = first + len(partitions)
+        several = len(partitions) > 1
+        table.append({
+            "cell": name,
+            "seed": cells[name]["kept_seed"],
+            "score": ranks[first:last].mean(),
+            "ari": agreement(partitions).mean() if several else None,
+            "nmi": agreement(partitions, "nmi").mean() if several else None,
+        })
+        first = last
+    table.sort(key=lambda row: -row["score"])
+    result = {"pick": {"cell": table[0]["cell"], "seed": table[0]["seed"]}, "cells": table, "partitions": len(ranks),
+              "rows": len(rows), "spaces": {index: dict(zip(spaces, weights.round(3).tolist()))
+                                            for index, (_, weights) in zip(INDICES, found)}}
+    accuracy = {(name, row["seed"]): row["acc"] for name in labels for row in cells[name]["seeds"]
+                if row["seed"] in good[name] and "acc" in row}
+    if accuracy:
+        best = max(accuracy, key=accuracy.get)
+        for row in table:
+            row["acc"] = accuracy[row["cell"], row["seed"]]
+        result["oracle"] = {"cell": best[0], "seed": best[1], "acc": accuracy[best],
+                            "gap": accuracy[best] - table[0]["acc"]}
+    write_json(folder / "selection.json", result)
+    return result, text(result)
+
+
+def shared_spaces(folders: dict[str, Path], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
+    """These rows of the scaled input and of every cell's codes, without repetitions."""
+    first = next(iter(folders.values()))
+    run, dataset, _, _, x, *_ = prepare(read_config(first / CONFIG))
+    if read_json(first / ENVIRONMENT)["data"]["digest"] != dataset.digest:
+        raise ValueError(f"{run.data} is not the data that {first} was made with; restore it")
+    part = x[rows]
+    spaces = {"input": fit_scaling(x, run.model.scaling).apply(part.toarray() if issparse(part) else part)}
+    for name, folder in folders.items():
+        if (file := folder / "embedding.npy").is_file():
+            codes = np.load(file, mmap_mode="r")[rows]
+            if not any(codes.shape == other.shape and np.allclose(codes, other) for other in spaces.values()):
+                spaces[name] = codes
+    return spaces
+
+
+def measure(x: Float[np.ndarray, "m d"], partitions: Int[np.ndarray, "p m"]) -> Float[np.ndarray, "3 p"]:
+    """The three indices of every partition in one space, the larger the better; the worst where one is undefined."""
+    from sklearn import metrics
+
+    distances = metrics.pairwise_distances(x.astype(np.float32))
+    scores = np.full((len(INDICES), len(partitions)), np.nan)
+    for p, labels in enumerate(partitions):
+        if 1 < len(np.unique(labels)) < len(labels):
+            scores[:, p] = (metrics.silhouette_score(distances, labels, metric="precomputed"),
+                            metrics.calinski_harabasz_score(x, labels), -metrics.davies_bouldin_score(x, labels))
+    return np.where(np.isnan(scores), np.nanmin(scores, axis=1, keepdims=True), scores)
+
+
+def ace(scores: Float[np.ndarray, "s p"]) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " s"]]:
+    """Adaptive Clustering Evaluation: one index of p partitions in s spaces, aggregated over spaces that agree.
+
+    Spaces are grouped by HDBSCAN on 1 - Spearman's ρ of their scores, outliers dropped; a group's spaces are weighted
+    by their centrality in the graph of positive ρ (HITS, which is the leading eigenvector here); of the groups, the one
+    whose weighted scores have the highest mean is taken. Not taken over from the paper are the dip test of each space,
+    the tests of each ρ, and the splitting of groups by the size of the scores. Without any group, all count equally.
+
+    Returns:
+      the aggregated scores, and the weights of the spaces, which sum to 1.
+    """
+    from sklearn.cluster import HDBSCAN
+
+    s = len(scores)
+    rho = pd.DataFrame(scores.T).corr("spearman").fillna(0).to_numpy()
+    grouped = np.zeros(s, int) if s < 3 else HDBSCAN(
+        min_cluster_size=2, metric="precomputed", allow_single_cluster=True, copy=True).fit_predict(1 - rho)
+    candidates = []
+    for group in range(grouped.max() + 1):
+        members = np.flatnonzero(grouped == group)
+        links = np.clip(rho[np.ix_(members, members)], 0, None) + 1e-9  # connected, so that the eigenvector is unique
+        weights = np.zeros(s)
+        weights[members] = np.abs(np.linalg.eigh(links)[1][:, -1])
+        candidates.append(weights / weights.sum())
+    weights = max(candidates, key=lambda w: (w @ scores).mean(), default=np.full(s, 1 / s))
+    return weights @ scores, weights
+
+
+def text(result: dict[str, Any]) -> str:
+    """The table of the cells, best first, and the pick."""
+    names = {"cell": "method", "ari": "ARI between seeds", "nmi": "NMI between seeds", "acc": "ACC"}
+    rows = [["–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+             for value in row.values()] for row in result["cells"]]
+    pick = result["pick"]
+    lines = [markdown([names.get(column, column) for column in result["cells"][0]], rows), "",
+             f"Picked without labels: {pick['cell']}, seed {pick['seed']}",
+             f"(score: the mean rank among {result['partitions']} partitions, on {result['rows']} rows)"]
+    if best := result.get("oracle"):
+        lines.append(f"By labels the best is {best['cell']}, seed {best['seed']}, with ACC {100 * best['acc']:.1f}; "
+                     f"the pick is {100 * best['gap']:.1f} points below it")
+    return "\n".join(lines)
