@@ -26,6 +26,7 @@ _PUBLIC = {
     "Augmentation": "dec.config",
     "Refinement": "dec.config",
     "Optimizer": "dec.config",
+    "UserError": "dec.errors",
 }
 __all__ = sorted(_PUBLIC)
 
@@ -41,4 +42,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted({*__all__, *importlib.import_module("dec.estimators.named").NAMED})

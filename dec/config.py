@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dec.errors import UserError
 from dec.paths import expanded
 
 
@@ -37,7 +38,7 @@ def checked(value: Any, hint: Any, name: str) -> Any:
         return checked(value, next(a for a in args if a is not type(None)), name)
     if origin is Literal:
         if value not in args:
-            raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, args))}")
+            raise UserError(f"{name}={value!r} is none of {', '.join(map(str, args))}")
         return value
     if origin is tuple:
         if isinstance(value, list | tuple):
@@ -46,7 +47,7 @@ def checked(value: Any, hint: Any, name: str) -> Any:
         return float(value)
     elif hint is Any or (isinstance(value, origin or hint) and not (hint is int and isinstance(value, bool))):
         return value
-    raise ValueError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
+    raise UserError(f"{name}={value!r} must be {getattr(hint, '__name__', hint)}, not {type(value).__name__}")
 
 
 def words(hints: Iterable[Any]) -> tuple[str, ...]:
@@ -67,7 +68,7 @@ class Config:
             for number in value if isinstance(value, tuple) else (value,):
                 if isinstance(number, int | float) and not least <= number <= most:
                     limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
-                    raise ValueError(f"{field.name}={value!r} must be {limits}")
+                    raise UserError(f"{field.name}={value!r} must be {limits}")
 
     def said(self) -> dict[str, Any]:
         """The fields that are not as they are by default."""
@@ -201,17 +202,17 @@ class Model(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.network.output == "mixed" and self.scaling != "none":
-            raise ValueError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
+            raise UserError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
                              "likelihoods are of the values as they are")
         if self.network.output in ("sigmoid", "mixed") and (self.augmentation.noise or self.augmentation.amplitude):
-            raise ValueError("augmentation.noise and .amplitude make values without a likelihood by network.output="
+            raise UserError("augmentation.noise and .amplitude make values without a likelihood by network.output="
                              f"{self.network.output!r}; take shift, rotation, cutout or mask, or another output")
         layerwise = self.network.layers == "dense" and self.network.output != "mixed" and not self.network.embed_above
         if self.pretraining.layerwise_epochs and not layerwise:
-            raise ValueError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
+            raise UserError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
                              "network.embed_above, and with network.layers='dense' only; leave it at 0")
         if self.scaling not in ("power", "none") and any(b.startswith("sequence") for b in self.network.blocks):
-            raise ValueError(f"scaling={self.scaling!r} must be 'power' or 'none' for sequences of different lengths: "
+            raise UserError(f"scaling={self.scaling!r} must be 'power' or 'none' for sequences of different lengths: "
                              "0 must stay 0 where there is no step")
 
 
@@ -279,11 +280,11 @@ def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
     """
     hints = _hints(type(config))
     if not isinstance(values, dict):
-        raise ValueError(f"{where or 'a config'} must hold named options, not {values!r}")
+        raise UserError(f"{where or 'a config'} must hold named options, not {values!r}")
     changes = {}
     for name, value in values.items():
         if name not in hints:
-            raise ValueError(unknown("option", where + name, [where + known for known in hints]))
+            raise UserError(unknown("option", where + name, [where + known for known in hints]))
         current = getattr(config, name)
         if dataclasses.is_dataclass(current) and isinstance(value, dict):
             changes[name] = replace(current, value, f"{where}{name}.")
@@ -292,7 +293,7 @@ def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
     try:
         return dataclasses.replace(config, **changes)
     except ValueError as error:  # a number out of its range
-        raise ValueError(f"{where}{error}") from error
+        raise UserError(f"{where}{error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

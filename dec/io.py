@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dec.errors import UserError
 from dec.paths import as_path
 
 
@@ -50,7 +51,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         return unpack(path)
     except Exception as error:  # of a damaged zip file: anything from BadZipFile to NotImplementedError
-        raise ValueError(f"{path} is damaged or was not written by dec ({error})") from error
+        raise UserError(f"{path} is damaged or was not written by dec ({error})") from error
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise UserError(f"{path} is damaged ({error})") from error
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.sparse import issparse
 
 from dec.data.dataset import sample_rows
+from dec.errors import UserError
 
 NOISE = -1
 SILHOUETTE_ROWS = 10_000
@@ -34,7 +35,7 @@ def contingency(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """
     y, labels = np.asarray(y), np.asarray(labels)
     if y.ndim != 1 or y.shape != labels.shape or not len(y):
-        raise ValueError(f"y and labels must be two vectors of one length > 0, not of shapes {y.shape}, {labels.shape}")
+        raise UserError(f"y and labels must be two vectors of one length > 0, not of shapes {y.shape}, {labels.shape}")
     return pd.crosstab(y, labels).drop(columns=NOISE, errors="ignore")
 
 

@@ -57,6 +57,7 @@ def test_public_names():
     for name in dec.__all__:
         assert getattr(dec, name).__doc__, name
     assert dec.DEC.__name__ == "DEC" and dec.IDEC(gamma=0.2).gamma == 0.2
+    assert {"DEC", "IDEC", "AEKMEANS", "load"} <= set(dir(dec))
     with pytest.raises(AttributeError, match="DEK"):
         dec.DEK  # noqa: B018
 

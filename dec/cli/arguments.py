@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dec import config
+from dec.errors import UserError
 from dec.paths import as_path, expanded
 
 
@@ -59,7 +60,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=Help, **settings)
 
     def error(self, message: str) -> typing.NoReturn:
-        raise ValueError(f"{message} (see `{self.prog} --help`)")
+        raise UserError(f"{message} (see `{self.prog} --help`)")
 
     def parse(self, argv: list[str]) -> argparse.Namespace:
         """Parse, with the nearest spelling for an unknown option."""
@@ -68,10 +69,10 @@ class Parser(argparse.ArgumentParser):
             known = [option[2:] for action in self._actions for option in action.option_strings]
             wrong = next((word.split("=")[0] for word in rest if word.startswith("-")), None)
             if wrong is None:
-                raise ValueError(f"Unexpected {rest[0]!r}; it belongs to no option. See `{self.prog} --help`.")
+                raise UserError(f"Unexpected {rest[0]!r}; it belongs to no option. See `{self.prog} --help`.")
             near = config.nearest(wrong.lstrip("-"), known)
             hint = f" Did you mean '--{near}'?" if near else ""
-            raise ValueError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
+            raise UserError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
         if getattr(args, "method_file", None):
             from dec.methods import pass_file
 
@@ -87,23 +88,23 @@ class Parser(argparse.ArgumentParser):
                    if isinstance(action, Value)}
         name = name.lstrip("-").replace("_", "-")
         if not equals:
-            raise ValueError(f"--sweep {text} has no values; write it like --sweep gamma=0.01,0.1,1")
+            raise UserError(f"--sweep {text} has no values; write it like --sweep gamma=0.01,0.1,1")
         if name not in options:
             near = config.nearest(name, options)
             hint = f" Did you mean {near!r}?" if near else ""
-            raise ValueError(f"--sweep {text}: unknown option {name!r}.{hint} See `{self.prog} --help`.")
+            raise UserError(f"--sweep {text}: unknown option {name!r}.{hint} See `{self.prog} --help`.")
         action = options[name]
         separator = "/" if action.is_list else ","
         try:
             found = [action.type(value) for value in re.split(rf"(?<!\\){separator}", values)]
         except argparse.ArgumentTypeError as error:
-            raise ValueError(f"--sweep {text}: {error}") from error
+            raise UserError(f"--sweep {text}: {error}") from error
         if len(found) < 2 or len(set(found)) < len(found):
             which = "two of its values are equal" if len(found) > 1 else "it has one value"
-            raise ValueError(f"--sweep {text}: {which}; give different ones with {separator} between, or take "
+            raise UserError(f"--sweep {text}: {which}; give different ones with {separator} between, or take "
                              f"--{name} {values} in place of the sweep")
         if len(getattr(args, action.dest) or []) > 1:
-            raise ValueError(f"--sweep {text}: --{name} is in two sweeps; give all its values in one")
+            raise UserError(f"--sweep {text}: --{name} is in two sweeps; give all its values in one")
         setattr(args, action.dest, found)
 
 
@@ -259,7 +260,7 @@ def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run
         try:
             runs[" ".join([Path(base.method).stem, *varied])] = config.replace(base, changes)
         except ValueError as error:
-            raise ValueError(str(error).removeprefix("model.")) from error
+            raise UserError(str(error).removeprefix("model.")) from error
     return runs
 
 
@@ -274,7 +275,7 @@ def base_run(args: argparse.Namespace) -> config.Run:
     run = preset(args.preset) if args.preset else config.Run()
     if args.config:
         if args.preset:
-            raise ValueError("--config and --preset exclude each other; give one")
+            raise UserError("--config and --preset exclude each other; give one")
         from dec.runs.folder import read_config
 
         if not args.config.is_file():

@@ -24,6 +24,7 @@ from dec.cli.arguments import (
     sweep,
 )
 from dec.cli.start import prepare_jax, spare
+from dec.errors import UserError
 from dec.paths import as_path, expanded
 
 
@@ -50,7 +51,7 @@ def data(argv: list[str]) -> int:
         print(prepare(args.name, args.source))
         return 0
     if what:
-        raise ValueError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: "
+        raise UserError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: "
                          f"dec data inspect {what}")
     from dec.data.readers import available
     from dec.data.readers.named import NAMED
@@ -146,7 +147,7 @@ def choose_k(argv: list[str]) -> int:
     options = given(args)
     without = "n_clusters", REFINEMENT, *(NETWORK if args.on == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
-        raise ValueError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
+        raise UserError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
     asked = single(base_run(args), options | {"n_clusters": ["auto"]})
     prepare_jax(args)
     import pandas as pd
@@ -175,7 +176,7 @@ def choose_k(argv: list[str]) -> int:
             nets = pretrained.networks(module, training, scaling, validation, run.model, session, cache)
     choice = recommended(x, scaling, nets, run.model, session, args.k)
     if not choice["table"]:
-        raise ValueError(f"{choice['reason']}; lower the learning rate")
+        raise UserError(f"{choice['reason']}; lower the learning rate")
     table = pd.DataFrame(choice["table"], dtype=float).astype({"k": int})
     if args.out:
         kind = args.out.suffix[1:]

@@ -28,6 +28,7 @@ from dec.cli.arguments import (
     sweep,
 )
 from dec.cli.start import begin, finish, forget_own_folder, prepare_jax, resume, spare
+from dec.errors import UserError
 from dec.paths import as_path, expanded
 
 DEFAULT_METHODS = ["kmeans", "ae+kmeans", "dec", "idec"]
@@ -49,12 +50,13 @@ def main(argv: list[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"dec: {message}\n"
     try:
         if argv[0] not in COMMANDS:
-            raise ValueError(config.unknown("command", argv[0], list(COMMANDS)))
+            raise UserError(config.unknown("command", argv[0], list(COMMANDS)))
         return COMMANDS[argv[0]][0](argv[1:])
-    except (ValueError, TypeError, OSError) as error:
+    except (UserError, OSError) as error:
         return ended(2, f"dec: {error}", debug)
     except Exception as error:
-        return ended(1, f"dec: unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
+        return ended(1, f"dec: unexpected {type(error).__name__}: {error}. This is a bug in dec and no mistake of "
+                        "yours: please report it with the command and what it prints with --debug", debug)
     except KeyboardInterrupt:
         return ended(130, "dec: stopped at once; go on with --resume from the last checkpoint")
 
@@ -129,9 +131,9 @@ def train(argv: list[str]) -> int:
         keep = run.options if run.method == method else {}
         run = dataclasses.replace(run, method=method, options=keep)
     elif args.method:
-        raise ValueError(f"{args.method!r} must come first: dec train {args.method} ...")
+        raise UserError(f"{args.method!r} must come first: dec train {args.method} ...")
     elif not (args.config or args.preset):
-        raise ValueError(f"name a method: dec train METHOD, one of {', '.join(METHODS)}")
+        raise UserError(f"name a method: dec train METHOD, one of {', '.join(METHODS)}")
     own = {n: v for n, v in vars(args).items() if n.startswith("options.") and v is not None}
     cells = sweep(run, own | given(args))
     folder = begin(args, Path(run.method).stem, cells)
@@ -178,7 +180,7 @@ def compare(argv: list[str]) -> int:
         kept = base.options if method == base.method else {}
         new = sweep(dataclasses.replace(base, method=method, options=kept), own | given(args))
         if twice := cells.keys() & new.keys():
-            raise ValueError(f"--methods has {' and '.join(sorted(twice))} twice; leave one out, or rename its file")
+            raise UserError(f"--methods has {' and '.join(sorted(twice))} twice; leave one out, or rename its file")
         cells |= new
     folder = begin(args, "compare", cells)
     return finish(lambda: runs.table(cells, folder, quiet=args.quiet, cached=not args.no_cache), folder)

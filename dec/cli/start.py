@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dec import config
+from dec.errors import UserError
 
 OWN_FOLDERS: list[Path] = []  # of a process that is not the first one
 
@@ -32,7 +33,7 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
         own = run.method if run.method.endswith(".py") else None
         for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start, own):
             if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
-                raise ValueError(f"--out {folder} would replace {needed}, which this run needs; choose another")
+                raise UserError(f"--out {folder} would replace {needed}, which this run needs; choose another")
     folder = own_folder(args, folder, new=True)
     if len(cells) > 1 and not args.quiet:
         more = f"; and {len(cells) - 6} more" if len(cells) > 6 else ""
@@ -48,7 +49,7 @@ def resume(args: argparse.Namespace, argv: list[str]) -> int:
              "--process-id"}
     other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
     if other := other | {word for word in argv[:1] if not word.startswith("-")}:  # a method
-        raise ValueError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
+        raise UserError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
     folder = own_folder(args, args.resume)
     return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
 
@@ -96,12 +97,12 @@ def prepare_jax(args: argparse.Namespace | None = None) -> None:
 
         mesh.start(args.mesh or {}, args.coordinator, args.num_processes, args.process_id)
     elif args and (args.num_processes or args.process_id):
-        raise ValueError("--num-processes and --process-id need --coordinator HOST:PORT")
+        raise UserError("--num-processes and --process-id need --coordinator HOST:PORT")
     if device:
         try:
             jax.devices(device)
         except RuntimeError as error:
-            raise ValueError(f"--device {device} is not on this machine, or its extra is not installed") from error
+            raise UserError(f"--device {device} is not on this machine, or its extra is not installed") from error
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # JAX leaves out what takes below 1 s
@@ -135,7 +136,7 @@ def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
 def spare(args: argparse.Namespace, *kinds: str) -> None:
     """Refuse an --out of none of these kinds, or, unless --force allows it, to replace the file that is there."""
     if args.out and kinds and args.out.suffix not in kinds:
-        raise ValueError(f"--out {args.out} must end in {' or '.join(kinds)}")
+        raise UserError(f"--out {args.out} must end in {' or '.join(kinds)}")
     if args.out and args.out.is_dir():
         raise IsADirectoryError(f"--out {args.out} is a folder; name a file")
     if args.out and args.out.exists() and not args.force:

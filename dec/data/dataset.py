@@ -19,6 +19,7 @@ from scipy.sparse import csr_array, issparse
 
 from dec.config import Features
 from dec.data import processes
+from dec.errors import UserError
 from dec.paths import as_path
 
 PIECE = 2**22  # values of a table that are looked at together
@@ -70,7 +71,7 @@ class Dataset:
         if limit is None or limit >= len(self):
             return self
         if limit < 1:
-            raise ValueError(f"limit={limit} leaves no rows; give at least 1, or None for all {len(self)}")
+            raise UserError(f"limit={limit} leaves no rows; give at least 1, or None for all {len(self)}")
         return self.take(sample_rows(len(self), limit), f"{self.source}; a uniform sample of {limit} of them (seed 0)")
 
     def take(self, rows: np.ndarray, source: str) -> Dataset:
@@ -104,7 +105,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{path} is a damaged or truncated gzip file ({error}); copy or download it again") from error
+        raise UserError(f"{path} is a damaged or truncated gzip file ({error}); copy or download it again") from error
 
 
 def content_hash(x: Any) -> str:
@@ -162,10 +163,10 @@ def row_blocks(x: Any, dtype: type, starts: range | None = None) -> Iterator[tup
 def as_items(X: Any, what: str) -> Any:
     """`X`, with a ValueError where it is one string or path, not some `what`, or has none."""
     if isinstance(X, str | os.PathLike):
-        raise ValueError(f"the {what} are one string, {str(X)[:50]!r}; give a list of them, or of paths, for example "
+        raise UserError(f"the {what} are one string, {str(X)[:50]!r}; give a list of them, or of paths, for example "
                          "sorted(Path(folder).glob('*.png'))")
     if not len(X):
-        raise ValueError(f"there are no {what}; give at least one")
+        raise UserError(f"there are no {what}; give at least one")
     return X
 
 
@@ -186,13 +187,13 @@ def check_rows(x: Any, name: str) -> None:
       ValueError: otherwise, with its `name`, the value, the first row and column that has it, and what to do.
     """
     if x.dtype.kind not in "biuf":
-        raise ValueError(f"{name} holds values of dtype {x.dtype}, not real numbers; encode text and categories as "
+        raise UserError(f"{name} holds values of dtype {x.dtype}, not real numbers; encode text and categories as "
                          "numbers and convert it, for example with x.astype(np.float32)")
     if len(x.shape) < 2:
-        raise ValueError(f"{name} has shape {x.shape}, but rows of features are needed; use x.reshape(-1, 1) if each "
+        raise UserError(f"{name} has shape {x.shape}, but rows of features are needed; use x.reshape(-1, 1) if each "
                          "value is a row, x.reshape(1, -1) if all are one")
     if 0 in x.shape:
-        raise ValueError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
+        raise UserError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
     if x.dtype.kind != "f":
         return
 
@@ -206,7 +207,7 @@ def check_rows(x: Any, name: str) -> None:
         if row < x.shape[0]:
             _, raw = next(row_blocks(x[row:row + 1], x.dtype))
             column = np.argmin(np.isfinite(raw[0].astype(np.float32)))
-            raise ValueError(f"{name} has the value {raw[0, column]} in row {row}, column {column}; remove "
+            raise UserError(f"{name} has the value {raw[0, column]} in row {row}, column {column}; remove "
                              "such rows, or fill them in or rescale them to finite float32 values")
 
 
@@ -237,11 +238,11 @@ def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[s
       ValueError: not one label a row, or labels that are objects or NaN.
     """
     if y.shape != (n,):
-        raise ValueError(f"{name} has labels of shape {y.shape} for {n} rows; give one label a row, shape ({n},)")
+        raise UserError(f"{name} has labels of shape {y.shape} for {n} rows; give one label a row, shape ({n},)")
     wrong = np.flatnonzero(~np.isfinite(y)) if y.dtype.kind == "f" else []
     if y.dtype.kind not in "biufUS" or len(wrong):
         first = f", the first being {y[wrong[0]]} in row {wrong[0]}" if len(wrong) else ""
-        raise ValueError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings{first}; give each "
+        raise UserError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings{first}; give each "
                          "row a label, or leave the labels out")
     values, codes = np.unique(np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y, return_inverse=True)
     if y.dtype.kind == "f" and (y == np.floor(y)).all():

@@ -23,6 +23,7 @@ from dec.data.transformers.image import ImageFeatures
 from dec.data.transformers.sequence import SequenceWindows
 from dec.data.transformers.table import TableFeatures
 from dec.data.transformers.text import TextFeatures
+from dec.errors import UserError
 
 TRANSFORMERS: dict[str, type[BaseEstimator]] = {
     "table": TableFeatures, "text": TextFeatures, "image": ImageFeatures, "sequence": SequenceWindows,
@@ -42,7 +43,7 @@ def check_options(options: Features, name: str, *datasets: Dataset) -> None:
     for option, value in options.said().items():
         meant = helps[option].partition(":")[0]
         if not words & set(meant.split(", ")):
-            raise ValueError(f"features.{option}={value!r} has no meaning for {name}, which holds data of the kind "
+            raise UserError(f"features.{option}={value!r} has no meaning for {name}, which holds data of the kind "
                              f"{datasets[0].kind}: it is for {meant.replace('table', 'tables')}; leave it out")
 
 
@@ -67,7 +68,7 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEs
         else:
             rows = features.fit_transform(x)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise UserError(f"{name}: {error}") from error
     seen, chosen = x.sample if isinstance(x, ParquetTable) else x, pairs_of(options.kinds)
     odd = [f"{column} ({value!r})" for column, kind in getattr(features, "kinds_", {}).items()
            if column not in chosen and (value := misread(seen[column], kind))]
@@ -98,7 +99,7 @@ def load_features(folder: Path) -> BaseEstimator | None:
     try:
         return skops.io.loads(_with_moved_modules(path), trusted=[*own, "numpy.dtype"])
     except Exception as error:  # of a damaged zip file or an untrusted type: skops raises many kinds
-        raise ValueError(f"{path} is damaged or was not written by dec ({error})") from error
+        raise UserError(f"{path} is damaged or was not written by dec ({error})") from error
 
 
 def _with_moved_modules(path: Path) -> bytes:
@@ -135,7 +136,7 @@ def numbers(
     if dataset.kind == "array" and wanted in ("image", "sequence") and not issparse(dataset.x):  # a file of rows
         dataset = dataclasses.replace(dataset, kind=wanted)
     if dataset.kind != wanted:
-        raise ValueError(f"{name} holds data of the kind {dataset.kind}, but the model was fitted on {wanted}")
+        raise UserError(f"{name} holds data of the kind {dataset.kind}, but the model was fitted on {wanted}")
     x = dataset.x
     index = pd.DataFrame({"row": np.arange(len(dataset)) if dataset.rows is None else dataset.rows})
     if dataset.ids is not None:
@@ -149,7 +150,7 @@ def numbers(
             rows = ParquetRows(x, features) if isinstance(x, ParquetTable) else features.transform(x)
             tell_strangers(features, rows, name)
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise UserError(f"{name}: {error}") from error
     if dataset.kind == "sequence" and features.window is not None:
         recording, step = features.windows(x).T
         dataset = dataclasses.replace(dataset, y=None if dataset.y is None else dataset.y[recording])

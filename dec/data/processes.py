@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from dec.errors import UserError
+
 alone = False  # true where this process goes on without the others, which will not answer
 
 
@@ -35,7 +37,7 @@ def together(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np
     if error:
         raise error
     if failed := [str(one) for one in everything if one.dtype.kind == "U"]:
-        raise ValueError(failed[0])
+        raise UserError(failed[0])
     return everything
 
 

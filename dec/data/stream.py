@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.sparse import csr_array, issparse, vstack
 
 from dec.data.dataset import PIECE, sample_rows
+from dec.errors import UserError
 
 LARGE = 2**28  # bytes above which a Parquet table stays on the disk
 SAMPLE_ROWS, SAMPLE_VALUES = 2**18, 2**25  # at most, of the rows that tell what is in the columns of such a table
@@ -95,7 +96,7 @@ class ParquetTable:
         try:
             return self.groups[group].to_table(schema=self.schema)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{self.groups[group].path} cannot be read ({error}); write the file again") from error
+            raise UserError(f"{self.groups[group].path} cannot be read ({error}); write the file again") from error
 
 
 def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
@@ -115,18 +116,18 @@ def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
             (fragment,) = dataset.dataset(path, format="parquet").get_fragments()
             groups += fragment.split_by_row_group()
         except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of ValueError
-            raise ValueError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example "
+            raise UserError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example "
                              "with DataFrame.to_parquet") from error
         fields = [field for field in fragment.physical_schema if not field.name.startswith("__index_level_")]
         schemas.append(pyarrow.schema(fields))
         differ = sorted(set(schemas[0].names) ^ set(schemas[-1].names))
         if differ:
-            raise ValueError(f"{path} has other columns than {files[0].name}: {', '.join(differ)} in one of them only; "
+            raise UserError(f"{path} has other columns than {files[0].name}: {', '.join(differ)} in one of them only; "
                              "write all shards with the same columns")
     try:
         schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
     except pyarrow.ArrowException as error:
-        raise ValueError(f"{files[0].parent} has tables that do not go together ({error}); cast each column to one "
+        raise UserError(f"{files[0].parent} has tables that do not go together ({error}); cast each column to one "
                          "type, for example float32") from error
     found = [group.row_groups[0] for group in groups]
     starts = np.cumsum([0, *(group.num_rows for group in found)])

@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from dec import config, methods
 from dec.data.scaling import needs_float64
 from dec.data.stream import ParquetRows
+from dec.errors import UserError
 from dec.estimators import saving as saved
 from dec.estimators.anomaly import fit_usual, judge
 from dec.estimators.parameters import PARTS, Nested
@@ -142,7 +143,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return jax.default_device(jax.devices(self.device)[0])
         except RuntimeError as error:
             here = sorted({device.platform for device in jax.devices()})
-            raise ValueError(f"device={self.device!r} is not on this machine; JAX sees {', '.join(here)}") from error
+            raise UserError(f"device={self.device!r} is not on this machine; JAX sees {', '.join(here)}") from error
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -181,7 +182,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         """`fit` of validated rows under a session that decides on seeds, progress and checkpoints."""
         k = self.n_clusters
         if k != "auto" and (isinstance(k, bool) or not isinstance(k, int | np.integer)):
-            raise ValueError(f"n_clusters={k!r} must be an integer or 'auto'")
+            raise UserError(f"n_clusters={k!r} must be an integer or 'auto'")
         cache = as_path(self.cache) if self.cache else None
         with self._device():
             fitted = fit(X, k if k == "auto" else int(k), self._method(), self._model(), session,
@@ -211,11 +212,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def _seeds(self) -> list[int]:
         if isinstance(self.n_init, bool) or not isinstance(self.n_init, int | np.integer) or self.n_init < 1:
-            raise ValueError(f"n_init={self.n_init!r} must be an integer of at least 1")
+            raise UserError(f"n_init={self.n_init!r} must be an integer of at least 1")
         if isinstance(self.random_state, int | np.integer):
             first = int(self.random_state)
             if not 0 <= first <= 2**32 - 1 - self.n_init:
-                raise ValueError(f"random_state={first} must be from 0 to 2**32 - 1 - n_init")
+                raise UserError(f"random_state={first} must be from 0 to 2**32 - 1 - n_init")
         else:
             first = int(check_random_state(self.random_state).randint(2**31 - int(self.n_init)))
         return list(range(first, first + int(self.n_init)))
@@ -223,7 +224,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def _validate(self, X: Any, reset: bool) -> np.ndarray:
         if isinstance(X, ParquetRows):  # checked by the reader of the file
             if not reset and X.shape[1] != self.n_features_in_:
-                raise ValueError(f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
+                raise UserError(f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
                                  f"{self.n_features_in_}")
             return X
         rows = validate_data(self, X, dtype=[np.float32, np.uint8], accept_sparse="csr", reset=reset)
@@ -251,7 +252,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         with self._fitted() as fitted:
             codes = np.asarray(codes, np.float32)
             if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
-                raise ValueError(f"codes of shape {codes.shape} must be [n, {self._n_features_out}]")
+                raise UserError(f"codes of shape {codes.shape} must be [n, {self._n_features_out}]")
             return fitted.decode(codes)
 
     def sample(self, n: int, cluster: int, random_state: int = 0) -> np.ndarray:
@@ -262,10 +263,10 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         """
         with self._fitted() as fitted:
             if fitted.method.sample is None:
-                raise ValueError(f"{type(self).__name__} cannot make up rows: its method is no generative model; vade "
+                raise UserError(f"{type(self).__name__} cannot make up rows: its method is no generative model; vade "
                                  "and gmvae are")
             if not 0 <= cluster < fitted.k:
-                raise ValueError(f"cluster={cluster} must be from 0 to {fitted.k - 1}")
+                raise UserError(f"cluster={cluster} must be from 0 to {fitted.k - 1}")
             return fitted.sample(n, cluster, random_state)
 
     def predict_proba(self, X: Any) -> np.ndarray:

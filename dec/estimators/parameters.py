@@ -7,6 +7,7 @@ import functools
 from typing import Any, Self
 
 from dec import config
+from dec.errors import UserError
 
 PARTS = {"network": config.Network, "augmentation": config.Augmentation, "pretraining": config.Pretraining,
          "refinement": config.Refinement}
@@ -30,7 +31,7 @@ class Nested:
         for name, value in params.items():
             part, *path = name.split("__")
             if path and part not in PARTS:
-                raise ValueError(config.unknown("parameter", name, list(self.get_params())))
+                raise UserError(config.unknown("parameter", name, list(self.get_params())))
             if path:
                 nested = functools.reduce(lambda inner, field: {field: inner}, reversed(path), value)
                 setattr(self, part, config.replace(self._part(part), nested, f"{part}."))
@@ -41,7 +42,7 @@ class Nested:
         if value is None:
             return PARTS[name]()
         if not isinstance(value, PARTS[name]):
-            raise ValueError(f"{name}={value!r} must be a dec.config.{PARTS[name].__name__} or None")
+            raise UserError(f"{name}={value!r} must be a dec.config.{PARTS[name].__name__} or None")
         return value
 
 

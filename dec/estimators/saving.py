@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from dec import config, methods
 from dec.data.kinds import FILE, TRANSFORMERS, load_features, pack_features
 from dec.data.scaling import Scaling
+from dec.errors import UserError
 from dec.estimators.anomaly import Usual
 from dec.io import read_arrays, write, write_arrays
 from dec.methods.base import Method, View
@@ -44,7 +45,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
     features, estimator = (model[0], model[-1]) if isinstance(model, Pipeline) else (None, model)
     if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(TRANSFORMERS.values()))):
         names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
-        raise ValueError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
+        raise UserError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
                          f"must be one of {names} and an estimator, whose own scaling takes the place of a scaler")
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
@@ -105,15 +106,15 @@ def load(path: str | Path, method: Method | str | Path | None = None) -> DeepClu
         about = json.loads((folder / "config.json").read_text())
         history = (folder / "history.jsonl").read_text()
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder / 'config.json'} is damaged or missing ({error})") from error
+        raise UserError(f"{folder / 'config.json'} is damaged or missing ({error})") from error
     if about.get("format") != FORMAT:
-        raise ValueError(f"{folder} has format {about.get('format')}, but this version of dec reads {FORMAT}: upgrade "
+        raise UserError(f"{folder} has format {about.get('format')}, but this version of dec reads {FORMAT}: upgrade "
                          "dec where that is less, else fit it again")
     if about["method"] is None and method is None:
-        raise ValueError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
+        raise UserError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
     if isinstance(method, str | Path):
         if about["method"] and not about["method"].endswith(".py"):
-            raise ValueError(f"{folder} was fitted with {about['method']}, which is no method of your own; leave "
+            raise UserError(f"{folder} was fitted with {about['method']}, which is no method of your own; leave "
                              f"method={str(method)!r} out")
         method = methods.pass_file(method)
     if str(about["method"]).endswith(".py") and not isinstance(method, Method):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dec.config import unknown
+from dec.errors import UserError
 from dec.methods.base import Method
 from dec.methods.baselines import BASELINES, on
 from dec.methods.dcn import dcn
@@ -56,7 +57,7 @@ def factory(name: str) -> Callable[..., Method]:
         path = passed_file(name)
         return _from_file(path, file_digest(name))
     if name not in METHODS:
-        raise ValueError(f"{unknown('method', name, list(METHODS))} One of your own is named by its .py file.")
+        raise UserError(f"{unknown('method', name, list(METHODS))} One of your own is named by its .py file.")
     return METHODS[name]
 
 
@@ -84,7 +85,7 @@ def passed_file(name: str) -> Path:
     path = as_path(name).resolve()
     moved = [file for file in _PASSED if file.name == path.name]
     if path not in _PASSED and len(moved) != 1:
-        raise ValueError(f"the method file {name} is named by a file and not by you, so it is not run; if you trust "
+        raise UserError(f"the method file {name} is named by a file and not by you, so it is not run; if you trust "
                          f"it, pass it: --method-file {name}, or in Python dec.load(..., method={name!r})")
     return path if path in _PASSED else moved[0]
 
@@ -105,7 +106,7 @@ def check_digest(name: str, recorded: str | None, where: Path) -> None:
         warnings.warn(f"{where} has no digest of its method file, so {name} may be another one than it was made with",
                       stacklevel=3)
     elif found != recorded:
-        raise ValueError(f"the method file {passed_file(name)} has changed since {where} was made: its SHA-256 digest "
+        raise UserError(f"the method file {passed_file(name)} has changed since {where} was made: its SHA-256 digest "
                          f"is {found[:12]}, not {recorded[:12]}; restore the file, or train again")
 
 
@@ -120,10 +121,10 @@ def _from_file(path: Path, digest: str) -> Callable[..., Method]:
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         at = f", line {lines[-1]}" if lines else ""
-        raise ValueError(f"{path}{at}: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path}{at}: {type(error).__name__}: {error}") from error
     made = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == name and _makes_one(f)]
     if len(made) != 1:
-        raise ValueError(f"{path} must have one function that returns a method, like `def compact(weight: float = 0.1) "
+        raise UserError(f"{path} must have one function that returns a method, like `def compact(weight: float = 0.1) "
                          f"-> Method:`, not {len(made)}")
     return made[0]
 
@@ -148,5 +149,5 @@ def make(name: str, options: dict[str, Any] | None = None) -> Method:
     known = list(inspect.signature(factory(name)).parameters)
     for option in options or {}:
         if option not in known:
-            raise ValueError(unknown(f"option of {name}", option, known))
+            raise UserError(unknown(f"option of {name}", option, known))
     return _cached(factory(name), tuple(sorted((options or {}).items())))

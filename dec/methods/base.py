@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec.config import Optimizer
+from dec.errors import UserError
 
 OUT = -1e30  # the log of an assignment that is not made
 
@@ -97,9 +98,9 @@ def at_least(least: float, **options: float) -> None:
     """Raise a ValueError for an option that is no number, or below `least`."""
     for name, value in options.items():
         if not isinstance(value, Real):
-            raise ValueError(f"{name}={value!r} must be a number")
+            raise UserError(f"{name}={value!r} must be a number")
         if not value >= least:
-            raise ValueError(f"{name}={value} must be at least {least}")
+            raise UserError(f"{name}={value} must be at least {least}")
 
 
 def labels_of(log_q: Float[Array, "n k"]) -> Int[Array, " n"]:

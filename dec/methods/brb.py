@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from dec.errors import UserError
 from dec.methods.base import Method
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ def brb(method: Method, every: int, keep: float) -> Method:
       Miklautz et al. 2025, section 5.
     """
     if every < 0:
-        raise ValueError(f"brb_every={every} must be at least 0 epochs (0 is off)")
+        raise UserError(f"brb_every={every} must be at least 0 epochs (0 is off)")
     if not 0 <= keep <= 1:
-        raise ValueError(f"brb_keep={keep} must be from 0 to 1")
+        raise UserError(f"brb_keep={keep} must be from 0 to 1")
     if every == 0 and keep != KEEP:
-        raise ValueError(f"brb_keep={keep} does nothing without resets; set brb_every as well, for example to 20")
+        raise UserError(f"brb_keep={keep} does nothing without resets; set brb_every as well, for example to 20")
     if every == 0:
         return method
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from dec.config import Optimizer
+from dec.errors import UserError
 from dec.methods.base import Head, Method, at_least
 from dec.methods.brb import KEEP, brb
 from dec.methods.kmeans import kmeans
@@ -35,7 +36,7 @@ def dcn(lam: float = 0.005, recluster_every: int = 10, brb_every: int = 0, brb_k
     """
     at_least(0, lam=lam)
     if recluster_every < 0:
-        raise ValueError(f"recluster_every={recluster_every} must be at least 0 epochs (0 is off)")
+        raise UserError(f"recluster_every={recluster_every} must be at least 0 epochs (0 is off)")
     hard = kmeans()
 
     def start(centers):

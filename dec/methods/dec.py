@@ -7,6 +7,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import lax
 
+from dec.errors import UserError
 from dec.methods.base import Head, Method
 from dec.methods.brb import KEEP, brb
 from dec.shallow.kmeans import kmeans
@@ -33,10 +34,10 @@ def dec(
       Xie et al. 2016, section 3.1.
     """
     if alpha <= 0:
-        raise ValueError(f"alpha={alpha} must be above 0")
+        raise UserError(f"alpha={alpha} must be above 0")
 
     if target not in ("dataset", "batch"):
-        raise ValueError(f"target={target!r} must be dataset or batch")
+        raise UserError(f"target={target!r} must be dataset or batch")
 
     def init(key, net, view, k):
         return Head(params=kmeans(key, view.encode(net), view.weight, k).centers)

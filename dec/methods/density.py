@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dec.errors import UserError
 from dec.methods.base import Method, at_least
 from dec.methods.host import Found, Metric, by_rows
 
@@ -28,7 +29,7 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
       Ester, Kriegel, Sander, Xu 1996.
     """
     if eps is not None and eps <= 0:
-        raise ValueError(f"eps={eps} must be above 0")
+        raise UserError(f"eps={eps} must be above 0")
     at_least(1, min_samples=min_samples)
 
     def cluster(codes, k, seed):

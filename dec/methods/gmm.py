@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dec.errors import UserError
 from dec.methods.base import Head, Method, at_least
 from dec.methods.host import on_host
 
@@ -28,7 +29,7 @@ def gmm(covariance: Literal["full", "diag"] = "full", restarts: int = 10) -> Met
       Dempster, Laird, Rubin 1977.
     """
     if covariance not in ("full", "diag"):
-        raise ValueError(f"covariance={covariance!r} must be full or diag")
+        raise UserError(f"covariance={covariance!r} must be full or diag")
     at_least(1, restarts=restarts)
 
     def init(key, net, view, k):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dec.config import Optimizer
+from dec.errors import UserError
 from dec.methods.base import Head, Method
 from dec.methods.vade import narrow, start
 from dec.shallow.kmeans import dot
@@ -40,7 +41,7 @@ def gmvae(kl_weight: float = 1.0) -> Method:
       Kingma, Mohamed, Rezende, Welling 2014, eq. 7 (M2 without labels); Dilokthanakul et al. 2016.
     """
     if kl_weight <= 0:
-        raise ValueError(f"kl_weight={kl_weight} must be above 0")
+        raise UserError(f"kl_weight={kl_weight} must be above 0")
 
     def init(key, net, view, k):
         prior = start(key, net, view, k)

@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
+from dec.errors import UserError
 from dec.methods.base import OUT, Head, Method
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import chunks
@@ -104,7 +105,7 @@ def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, no
     to unit length, where |a - b|² = 2 (1 - cos).
     """
     if metric not in ("euclidean", "cosine"):
-        raise ValueError(f"metric={metric!r} must be euclidean or cosine")
+        raise UserError(f"metric={metric!r} must be euclidean or cosine")
 
     def scaled(codes):
         length = jnp.linalg.norm(codes, axis=1, keepdims=True)

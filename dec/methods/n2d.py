@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dec.config import unknown
+from dec.errors import UserError
 from dec.methods.base import Head, Method, View, at_least
 from dec.methods.baselines import BASELINES
 from dec.methods.host import FAR, Known, nearest, on_host, sample
@@ -51,19 +52,19 @@ def n2d(
       McConville, Santos-Rodríguez, Piechocki, Craddock 2021.
     """
     if manifold not in MOST:
-        raise ValueError(unknown("manifold", manifold, list(MOST)))
+        raise UserError(unknown("manifold", manifold, list(MOST)))
     if cluster not in BASELINES:
-        raise ValueError(unknown("cluster", cluster, list(BASELINES)))
+        raise UserError(unknown("cluster", cluster, list(BASELINES)))
     if manifold == "umap" and importlib.util.find_spec("umap") is None:
-        raise ValueError("manifold='umap' needs umap-learn: pip install 'dec[umap]', or choose isomap or tsne")
+        raise UserError("manifold='umap' needs umap-learn: pip install 'dec[umap]', or choose isomap or tsne")
     at_least(2, neighbors=neighbors)
     if dimensions is not None and not 1 <= dimensions <= (3 if manifold == "tsne" else dimensions):
-        raise ValueError(f"dimensions={dimensions} must be at least 1, and for tsne at most 3")
+        raise UserError(f"dimensions={dimensions} must be at least 1, and for tsne at most 3")
     if rows_by not in ("nearest", "head"):
-        raise ValueError(f"rows_by={rows_by!r} must be nearest or head")
+        raise UserError(f"rows_by={rows_by!r} must be nearest or head")
     own = {name: value for name, value in (("eps", eps), ("min_samples", min_samples)) if value is not None}
     for name in own.keys() - inspect.signature(BASELINES[cluster]).parameters:
-        raise ValueError(f"{name}={own[name]} is no option of cluster={cluster!r}; leave it out")
+        raise UserError(f"{name}={own[name]} is no option of cluster={cluster!r}; leave it out")
     base = BASELINES[cluster](**own)
 
     def init(key, net, view, k):

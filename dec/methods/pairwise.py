@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from dec.errors import UserError
 from dec.methods.base import Method, at_least
 from dec.methods.host import Found, Metric, by_rows
 
@@ -23,7 +24,7 @@ def agglomerative(linkage: Literal["ward", "average", "complete", "single"] = "w
       Ward 1963.
     """
     if linkage not in ("ward", "average", "complete", "single"):
-        raise ValueError(f"linkage={linkage!r} must be ward, average, complete or single")
+        raise UserError(f"linkage={linkage!r} must be ward, average, complete or single")
 
     def cluster(codes, k, seed):
         from sklearn.cluster import AgglomerativeClustering

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from dec.errors import UserError
 from dec.methods.base import OUT, Head, Method, at_least
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import dot
@@ -41,11 +42,11 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
     """
     at_least(1, height=height, width=width, passes=passes)
     if not 0 < t_min <= t_max:
-        raise ValueError(f"t_min={t_min} must be above 0 and at most t_max={t_max}")
+        raise UserError(f"t_min={t_min} must be above 0 and at most t_max={t_max}")
 
     def init(key, net, view, k):
         if k > height * width:
-            raise ValueError(f"n_clusters={k} is more than the {height * width} units; make height or width larger")
+            raise UserError(f"n_clusters={k} is more than the {height * width} units; make height or width larger")
         prototypes, rows = fit_map(key, view.encode(net), view.weight, height, width, t_max, t_min, passes)
         return Head(prototypes, Units(rows, jnp.arange(k)))
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dec.config import Optimizer
+from dec.errors import UserError
 from dec.methods.base import Head, Method, View
 from dec.methods.gmm import gmm
 from dec.shallow.mixture import LEAST_LOG_VARIANCE, Mixture, divergence
@@ -24,7 +25,7 @@ def vade(kl_weight: float = 1.0) -> Method:
       Jiang et al. 2017, section 3.
     """
     if kl_weight <= 0:
-        raise ValueError(f"kl_weight={kl_weight} must be above 0")
+        raise UserError(f"kl_weight={kl_weight} must be above 0")
 
     def init(key, net, view, k):
         mixture = start(key, net, view, k)

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Key, PyTree
 
 from dec import config
+from dec.errors import UserError
 from dec.io import markdown
 from dec.networks import layers, likelihood
 
@@ -36,7 +37,7 @@ def activation(name: str):
     if name == "linear":
         return lambda x: x
     if name not in known:
-        raise ValueError(config.unknown("activation", name, ["linear", *known]))
+        raise UserError(config.unknown("activation", name, ["linear", *known]))
     return getattr(nn, name)
 
 
@@ -58,12 +59,12 @@ class Autoencoder(nn.Module):
     def setup(self):
         net = self.config
         if net.initializer not in INITIALIZERS:
-            raise ValueError(config.unknown("initializer", net.initializer, list(INITIALIZERS)))
+            raise UserError(config.unknown("initializer", net.initializer, list(INITIALIZERS)))
         inner, code = activation(net.activation), activation(net.code_activation)
 
         self.blocks = likelihood.parse(net.blocks, self.features)
         if net.embed_above and not self.blocks:
-            raise ValueError("network.embed_above needs network.blocks; a table of the command line brings them")
+            raise UserError("network.embed_above needs network.blocks; a table of the command line brings them")
         wide = net.embed_above or self.features
         self.embeddings = {
             str(start): nn.Dense(2 * math.ceil(math.sqrt(stop - start)), use_bias=False, dtype=self.dtype,
@@ -72,7 +73,7 @@ class Autoencoder(nn.Module):
         }
         if net.output == "mixed":
             if not self.blocks:
-                raise ValueError("network.output='mixed' needs network.blocks; a table of the command line brings them")
+                raise UserError("network.output='mixed' needs network.blocks; a table of the command line brings them")
             self.log_variance = self.param("log_variance", nn.initializers.zeros, (self.features,))
         options = {"kernel_init": INITIALIZERS[net.initializer], "dtype": self.dtype}
         self.encoder, self.decoder = layers.KINDS[net.layers](net, self.features, options)

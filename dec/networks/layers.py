@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from dec import config
+from dec.errors import UserError
 
 
 def patches(x: Float[Array, "b ... c"], kernel: int) -> Float[Array, "b ... p"]:
@@ -156,11 +157,11 @@ def row_shape(net: config.Network, features: int) -> tuple[tuple[int, ...], bool
     """
     sizes = {"conv": (2, 3), "gru": (2,)}[net.layers]
     if len(net.shape) not in sizes:
-        raise ValueError(f"network.shape={net.shape} must be (steps, channels)"
+        raise UserError(f"network.shape={net.shape} must be (steps, channels)"
                          f"{' or (height, width, channels)' if 3 in sizes else ''} for network.layers={net.layers!r}")
     values = math.prod(net.shape)
     if features not in (values, values + net.shape[0]) or (features != values and len(net.shape) == 3):
-        raise ValueError(f"network.shape={net.shape} has {values} values, but the rows have {features}")
+        raise UserError(f"network.shape={net.shape} has {values} values, but the rows have {features}")
     return net.shape, features != values
 
 

@@ -22,6 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from dec.data.dataset import row_blocks
+from dec.errors import UserError
 
 KINDS = ("gaussian", "bernoulli", "categorical", "poisson", "sequence")
 LEAST_LOG_VARIANCE = -6.0  # of a Gaussian column: a standard deviation of 0.05; lower, and its likelihood has no bound
@@ -38,14 +39,14 @@ def parse(blocks: tuple[str, ...], features: int) -> list[tuple[str, int, int, i
     for block in blocks:
         match = re.fullmatch(rf"({'|'.join(KINDS)}):(\d+)(?:x(\d+))?", block)
         if match is None or (match[1] == "sequence") != bool(match[3]):
-            raise ValueError(f"blocks: {block!r} must be one of {', '.join(KINDS[:-1])} with a width, like gaussian:3, "
+            raise UserError(f"blocks: {block!r} must be one of {', '.join(KINDS[:-1])} with a width, like gaussian:3, "
                              "or sequence:STEPSxCHANNELS")
         channels = int(match[3] or 0)
         width = int(match[2]) * (channels + 1)
         found.append((match[1], start, start + width, channels))
         start += width
     if blocks and start != features:
-        raise ValueError(f"blocks={','.join(blocks)} describe {start} columns, but the data have {features}")
+        raise UserError(f"blocks={','.join(blocks)} describe {start} columns, but the data have {features}")
     return found
 
 
@@ -127,7 +128,7 @@ def check_values(blocks: tuple[str, ...], x: Any) -> None:
             told, right = allowed[kind]
             if not (fine := right(rows[:, start:stop])).all():
                 row, column = np.argwhere(~fine)[0]
-                raise ValueError(f"row {first + row}, column {start + column} is {rows[row, start + column]:g}, but "
+                raise UserError(f"row {first + row}, column {start + column} is {rows[row, start + column]:g}, but "
                                  f"block {kind}:{stop - start} must hold {told}; change network.blocks or the values")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import orthogonal_procrustes
 
+from dec.errors import UserError
 from dec.io import write
 from dec.metrics import matching
 from dec.report import figures, pictures, space
@@ -60,7 +61,7 @@ def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarra
     try:
         from umap import UMAP
     except ImportError as error:
-        raise ValueError("--map umap needs umap-learn: pip install 'dec[umap]'") from error
+        raise UserError("--map umap needs umap-learn: pip install 'dec[umap]'") from error
     points = UMAP(n_components=dimensions, random_state=0, n_jobs=1).fit_transform(x)
     return at, points, f"UMAP {apart}", "UMAP"
 

@@ -17,6 +17,7 @@ from dec import config
 from dec.data.dataset import sample_rows
 from dec.data.kinds import TextFeatures
 from dec.data.transformers.columns import read_column
+from dec.errors import UserError
 from dec.estimators.saving import load as load_model
 from dec.io import read_json
 from dec.report import clusters
@@ -232,9 +233,9 @@ class Material:
             same = (numbers.isna() == found.isna()).all()
             return numbers.to_numpy(float) if same else found.astype(object).to_numpy()
         if self.prepared is None:
-            raise ValueError(f"There is no column {name!r} in labels.csv, and the data could not be read: {self.gone}")
+            raise UserError(f"There is no column {name!r} in labels.csv, and the data could not be read: {self.gone}")
         known = [*self._kinds, *(self.measured.names[:20] if self.measured is not None else ()), *self.labels]
-        raise ValueError(config.unknown("column to colour by", name, list(dict.fromkeys(known))))
+        raise UserError(config.unknown("column to colour by", name, list(dict.fromkeys(known))))
 
     def logarithmic(self, name: str) -> bool:
         """Whether a column of a table is one whose logarithm is taken."""
@@ -245,7 +246,7 @@ class Material:
         labels = pd.read_csv(folder / LABELS, usecols=["cluster"])["cluster"].to_numpy()
         data = read_metrics(folder / METRICS)["data"]
         if (data, len(labels)) != (self.metrics["data"], len(self.labels)):
-            raise ValueError(f"{folder} is a run on {len(labels)} rows of {data}, this one on {len(self.labels)} of "
+            raise UserError(f"{folder} is a run on {len(labels)} rows of {data}, this one on {len(self.labels)} of "
                              f"{self.metrics['data']}; to colour by another run, its rows must be the same")
         return labels[self.rows]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dec.errors import UserError
 from dec.metrics import external, matching
 from dec.report import figures
 from dec.report.cards import cards, in_clusters, overview, shown
@@ -48,11 +49,11 @@ def write_report(
     """
     if (folder / PLAN).is_file():
         if maps or colour or elbow:
-            raise ValueError("--map, --colour and --elbow are for single runs, but "
+            raise UserError("--map, --colour and --elbow are for single runs, but "
                              f"{folder} is a table; name one of its runs")
         return comparison_report(folder, formats)
     if elbow is not None and elbow < 3:
-        raise ValueError(f"--elbow {elbow} must be at least 3: a knee needs numbers of clusters on both sides")
+        raise UserError(f"--elbow {elbow} must be at least 3: a knee needs numbers of clusters on both sides")
     read_results(folder)  # says how to go on where nothing is finished
     run, page = gather(folder), Page(folder, formats)
     columns = {name: run.column(name) for name in colour if not (Path(name) / LABELS).is_file()}  # told at once

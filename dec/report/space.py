@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dec.errors import UserError
 from dec.report.style import MARKERS, MISSING, SEQUENTIAL, STYLE, colour, short, turn
 
 HOVER = """
@@ -80,7 +81,7 @@ def interactive(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], n
     try:
         from plotly import graph_objects
     except ImportError as error:
-        raise ValueError("--map interactive needs plotly: pip install 'dec[plot]'") from error
+        raise UserError("--map interactive needs plotly: pip install 'dec[plot]'") from error
     import html
 
     traces, known = [], np.ones(len(points), bool) if values is None else np.isfinite(values)

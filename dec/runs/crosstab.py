@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dec.errors import UserError
+
 from pathlib import Path
 
 import pandas as pd
@@ -30,17 +32,17 @@ def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
     from scipy.stats.contingency import association
 
     if on == "cluster":
-        raise ValueError("--on cluster: that is what is counted; name a column that says which rows belong together")
+        raise UserError("--on cluster: that is what is counted; name a column that says which rows belong together")
     runs = [(read_config(path / CONFIG).data, read_json(path / ENVIRONMENT)["data"]["digest"]) for path in (a, b)
             if (path / ENVIRONMENT).is_file()]
     if on == "row" and len(runs) == 2 and all(left != right for left, right in zip(*runs)):
-        raise ValueError(f"--on row joins rows by their place in the file, but {a} is a run on {runs[0][0]} and {b} on "
+        raise UserError(f"--on row joins rows by their place in the file, but {a} is a run on {runs[0][0]} and {b} on "
                          f"{runs[1][0]}; name a column that both have by --on (an --id or --keep), or give their "
                          "labels.csv if the rows go together in this order")
     left, right = (_labels(path, on) for path in (a, b))
     pairs = left.merge(right, on=on, suffixes=("_a", "_b"))
     if pairs.empty:
-        raise ValueError(f"--on {on}: {a} and {b} have no value of it in common; the first of each are "
+        raise UserError(f"--on {on}: {a} and {b} have no value of it in common; the first of each are "
                          f"{left[on].iloc[0]!r} and {right[on].iloc[0]!r}")
     whole = pd.crosstab(pairs["cluster_a"], pairs["cluster_b"], margins=True, margins_name="all")
     counts = whole.to_numpy()[:-1, :-1]
@@ -61,5 +63,5 @@ def _labels(path: Path, on: str) -> pd.DataFrame:
     table = pd.read_csv(file, dtype={on: str}, keep_default_na=False)  # ids such as 0012 or NA stay as they are
     for column in (on, "cluster"):
         if column not in table:
-            raise ValueError(f"{file} has no column {column!r}; it has {', '.join(table.columns)}")
+            raise UserError(f"{file} has no column {column!r}; it has {', '.join(table.columns)}")
     return table[[on, "cluster"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dec.errors import UserError
+
 import datetime
 import importlib.metadata
 import platform
@@ -70,7 +72,7 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
         methods.check_digest(run.method, began.get("method_digest"), folder)
         for name, part in ((run.data, "digest"), (run.pretrain_on, "pretrain_on")):
             if began["data"].get(part) != now["data"][part]:
-                raise ValueError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")
+                raise UserError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")
         first = {name: began[name] for name in ("python", "versions", "machine", "device")}
         now |= {"command": began["command"], "date": began["date"], "began_with": began.get("began_with", first),
                 "resumed": now["date"]}
@@ -181,7 +183,7 @@ def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, ca
     """Do every cell that is not done yet, as `execute`; what is done is taken from its folder."""
     cache = pretrained_cache(folder, cached)
     if len({slug(name) for name in cells}) < len(cells):
-        raise ValueError(f"two of {', '.join(cells)} would share a folder; run them as tables of their own")
+        raise UserError(f"two of {', '.join(cells)} would share a folder; run them as tables of their own")
     write_json(folder / PLAN, {"cells": {n: config.to_dict(run) for n, run in cells.items()}, "cached": cached})
     done = {}
     for name, run in cells.items():

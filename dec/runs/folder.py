@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dec.errors import UserError
+
 from dec.io import read_json
 
 import json
@@ -50,7 +52,7 @@ def read_plan(folder: Path) -> dict[str, config.Run]:
     """The named runs of a table; a ValueError when the plan is damaged."""
     plan = read_json(folder / PLAN)
     if not isinstance(plan, dict) or not isinstance(plan.get("cells"), dict):
-        raise ValueError(f"{folder / PLAN} is damaged: it has no cells")
+        raise UserError(f"{folder / PLAN} is damaged: it has no cells")
     return {name: config.from_dict(config.Run, run) for name, run in plan["cells"].items()}
 
 
@@ -60,14 +62,14 @@ def read_config(path: Path) -> config.Run:
     try:
         return config.from_dict(config.Run, found)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
     """The content of a metrics.json; errors as of `read_json`."""
     found = read_json(path)
     if not isinstance(found, dict) or not {"method", "n_clusters", "seeds", "seconds", "internal"} <= found.keys():
-        raise ValueError(f"{path} is damaged: it lacks what a run's metrics hold")
+        raise UserError(f"{path} is damaged: it lacks what a run's metrics hold")
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dec.errors import UserError
+
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
 def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
     """The kept model of a run, and other data with their rows as the model takes them."""
     if (folder / PLAN).is_file():
-        raise ValueError(f"{folder} is a table; name one of its runs: "
+        raise UserError(f"{folder} is a table; name one of its runs: "
                          + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
     saved = load_model(folder)
     features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
@@ -60,7 +62,7 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
         dataset = load(spec, features=options, labels=False)
     dataset, index, x = numbers(features, dataset, spec)
     if x.shape[1] != model.n_features_in_:
-        raise ValueError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
+        raise UserError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
                          "data of that width")
     return model, dataset, index, x
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dec.errors import UserError
+
 import dataclasses
 import functools
 from typing import Any, Literal, NamedTuple
@@ -62,9 +64,9 @@ def prepare(run: config.Run) -> Prepared:
     dataset, index, features, x, other, digest = _read(run.data, run.limit, run.features, run.pretrain_on)
     k = dataset.n_classes if run.n_clusters is None else run.n_clusters
     if k is None:
-        raise ValueError(f"--n-clusters is needed: {run.data} has no labels to count")
+        raise UserError(f"--n-clusters is needed: {run.data} has no labels to count")
     if k != "auto" and k < 2:
-        raise ValueError(f"--n-clusters is needed: the labels of {run.data} are one class only, {dataset.classes[0]!r}")
+        raise UserError(f"--n-clusters is needed: the labels of {run.data} are one class only, {dataset.classes[0]!r}")
     blocks = getattr(features, "blocks_", ())
     network, needs = run.model.network, {}
     wanted = network.output == "mixed" or network.embed_above or any(b.startswith("sequence") for b in blocks)
@@ -90,7 +92,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     unnamed = dataclasses.replace(options, id=None, drop=(*options.drop, options.id) if options.id else options.drop)
     training = dataset if pretrain_on is None else load(pretrain_on, limit, unnamed, labels=False)
     if training.kind != dataset.kind:
-        raise ValueError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
+        raise UserError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
                          f"kind {dataset.kind}; they must be alike")
     check_options(options, data, dataset, training)
     features, told, rows = fit_features(training, options, pretrain_on or data)
@@ -98,7 +100,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     dataset, index, x = numbers(features, dataset, data, rows if pretrain_on is None else None)
     other = None if pretrain_on is None else numbers(features, training, pretrain_on, rows)[2]
     if other is not None and other.shape[1] != x.shape[1]:
-        raise ValueError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
+        raise UserError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
                          "they must be alike")
     return dataset, index, features, x, other, None if pretrain_on is None else training.digest
 

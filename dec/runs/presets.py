@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dec.errors import UserError
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -299,5 +301,5 @@ PRESETS = {
 def preset(name: str) -> Run:
     """The run of a preset; a ValueError for an unknown name, with the nearest one."""
     if name not in PRESETS:
-        raise ValueError(unknown("preset", name, list(PRESETS)))
+        raise UserError(unknown("preset", name, list(PRESETS)))
     return from_dict(Run, PRESETS[name].run)

@@ -24,6 +24,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from dec.data.dataset import sample_rows
+from dec.errors import UserError
 from dec.selection.agreement import agreement
 
 ROWS = 5000  # of more, a uniform sample is looked at
@@ -71,7 +72,7 @@ def choose_k(x: np.ndarray, ks: Iterable[int] = range(1, 30), seeds: int = 5, ra
 
     x = check_array(x, dtype=np.float64, allow_nd=True, input_name="x", ensure_min_samples=1)
     if seeds < 2 or x.ndim not in (2, 3):
-        raise ValueError(f"seeds={seeds} must be at least 2, and x of shape {x.shape} be [n, d] or [networks, n, d]")
+        raise UserError(f"seeds={seeds} must be at least 2, and x of shape {x.shape} be [n, d] or [networks, n, d]")
     codes = x if x.ndim == 3 else x[None]
     n = codes.shape[1]
     rows = sample_rows(n, min(n, ROWS), random_state)
@@ -79,7 +80,7 @@ def choose_k(x: np.ndarray, ks: Iterable[int] = range(1, 30), seeds: int = 5, ra
     ks = sorted(set(ks))
     tried = [k for k in ks if 1 <= k <= most]
     if len(tried) < 3:
-        raise ValueError(f"ks={ks} leaves {len(tried)} values of k from 1 to {most}, the most that {n} rows allow; "
+        raise UserError(f"ks={ks} leaves {len(tried)} values of k from 1 to {most}, the most that {n} rows allow; "
                          "give at least 3, or more rows")
     codes = [principal(one[rows], random_state) for one in codes[:seeds]]
     with warnings.catch_warnings(), threadpool_limits(1):  # many small fits: threads would wait for each other

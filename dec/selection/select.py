@@ -17,6 +17,7 @@ from scipy.sparse import issparse
 
 from dec.data.dataset import sample_rows
 from dec.data.scaling import fit_scaling
+from dec.errors import UserError
 from dec.io import markdown, read_json, write_json
 from dec.runs.folder import CONFIG, ENVIRONMENT, PLAN, read_config, read_results, slug
 from dec.runs.prepare import prepare
@@ -46,7 +47,7 @@ def select(folder: Path) -> tuple[dict[str, Any], str]:
     folders = {name: folder / slug(name) if (folder / PLAN).is_file() else folder for name in cells if good[name]}
     files = {name: pd.read_csv(path / "labels.csv") for name, path in folders.items()}
     if len({len(file) for file in files.values()}) != 1:
-        raise ValueError(f"{folder} has no seed that ended well, or cells with different rows; nothing to compare")
+        raise UserError(f"{folder} has no seed that ended well, or cells with different rows; nothing to compare")
     labels = {name: file[[f"seed_{seed}" for seed in good[name]]].to_numpy().T for name, file in files.items()}
     n = len(next(iter(files.values())))
     rows = sample_rows(n, min(n, ROWS))
@@ -88,7 +89,7 @@ def shared_spaces(folders: dict[str, Path], rows: Int[np.ndarray, " m"]) -> dict
     first = next(iter(folders.values()))
     run, dataset, _, _, x, *_ = prepare(read_config(first / CONFIG))
     if read_json(first / ENVIRONMENT)["data"]["digest"] != dataset.digest:
-        raise ValueError(f"{run.data} is not the data that {first} was made with; restore it")
+        raise UserError(f"{run.data} is not the data that {first} was made with; restore it")
     part = x[rows]
     spaces = {"input": fit_scaling(x, run.model.scaling).apply(part.toarray() if issparse(part) else part)}
     for name, folder in folders.items():

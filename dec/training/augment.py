@@ -16,6 +16,7 @@ from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float, Key
 
 from dec import config
+from dec.errors import UserError
 
 
 class Augment(NamedTuple):
@@ -39,7 +40,7 @@ class Augment(NamedTuple):
         for name in ("shift", "rotation", "zoom", "shear", "flip", "cutout"):
             least = 2 if name == "cutout" else 3
             if getattr(chosen, name) and len(shape) < least:
-                raise ValueError(f"augmentation.{name} needs rows with a shape, but network.shape={shape}; set it to "
+                raise UserError(f"augmentation.{name} needs rows with a shape, but network.shape={shape}; set it to "
                                  f"(height, width, channels){' or (steps, channels)' if least == 2 else ''}")
         return cls(chosen, shape)
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree
 
+from dec.errors import UserError
 from dec.io import pack, unpack, write
 
 KEEP = 2
@@ -34,7 +35,7 @@ class Checkpoint(NamedTuple):
         """
         expected, structure = jax.tree.flatten(like)
         if [(leaf.shape, leaf.dtype) for leaf in self.leaves] != [(leaf.shape, leaf.dtype) for leaf in expected]:
-            raise ValueError("the saved arrays do not fit this configuration: it, or the version of a library, has "
+            raise UserError("the saved arrays do not fit this configuration: it, or the version of a library, has "
                              "changed")
         return jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in self.leaves])
 

@@ -18,6 +18,7 @@ from dec import config
 from dec.data.dataset import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
 from dec.data.stream import ParquetRows, Rows, Subset, nbytes
+from dec.errors import UserError
 from dec.io import write_arrays
 from dec.methods.base import Method, View
 from dec.networks.autoencoder import Autoencoder, Net, build
@@ -252,9 +253,9 @@ def check_sizes(n: int, k: int | Literal["auto"]) -> None:
     if k == "auto":  # `choose_k` tries what the rows allow
         return
     if k < 1:
-        raise ValueError(f"n_clusters={k} must be at least 1")
+        raise UserError(f"n_clusters={k} must be at least 1")
     if n < k:
-        raise ValueError(f"n_samples={n} should be >= n_clusters={k}: give more rows or ask for fewer clusters")
+        raise UserError(f"n_samples={n} should be >= n_clusters={k}: give more rows or ask for fewer clusters")
 
 
 def check_start(method: Method, n: int, k: int | Literal["auto"], module: Autoencoder) -> None:

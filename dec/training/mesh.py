@@ -19,6 +19,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, PyTree
 
 from dec.data.stream import Rows
+from dec.errors import UserError
 
 SEEDS, DATA = "seeds", "data"
 LOST = 30  # seconds without a sign of life after which a process counts as dead
@@ -48,16 +49,16 @@ def start(axes: dict[str, int], coordinator: str | None = None, processes: int |
     devices, seeds = jax.device_count(), axes.get(SEEDS, 1)
     data = axes.get(DATA, max(devices // max(seeds, 1), 1))
     if seeds < 1 or data < 1 or seeds * data != devices:
-        raise ValueError(f"--mesh {SEEDS}={seeds},{DATA}={data} takes {seeds * data} devices, but there are {devices}")
+        raise UserError(f"--mesh {SEEDS}={seeds},{DATA}={data} takes {seeds * data} devices, but there are {devices}")
     jax.set_mesh(jax.make_mesh((seeds, data), (SEEDS, DATA), axis_types=(AxisType.Auto,) * 2))
 
 
 def check(seeds: int, batch_size: int) -> None:
     """Raise a ValueError where seeds or batches cannot be divided evenly."""
     if seeds % size(SEEDS):
-        raise ValueError(f"n_init={seeds} must be a multiple of the mesh's {SEEDS}={size(SEEDS)} (--seeds, --mesh)")
+        raise UserError(f"n_init={seeds} must be a multiple of the mesh's {SEEDS}={size(SEEDS)} (--seeds, --mesh)")
     if batch_size % size(DATA):
-        raise ValueError(f"batch_size={batch_size} must be a multiple of the mesh's {DATA}={size(DATA)}")
+        raise UserError(f"batch_size={batch_size} must be a multiple of the mesh's {DATA}={size(DATA)}")
 
 
 def divided(x: Rows, dtype: np.dtype) -> Array:

@@ -7,6 +7,7 @@ import inspect
 import optax
 
 from dec import config
+from dec.errors import UserError
 
 
 def schedule(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> optax.Schedule:
@@ -34,11 +35,11 @@ def transform(
     parameters = inspect.signature(make).parameters if callable(make) else {}
     if "learning_rate" not in parameters:
         known = [n for n in dir(optax) if n.islower() and "learning_rate" in _parameters(getattr(optax, n))]
-        raise ValueError(config.unknown("optimizer", optimizer.name, known))
+        raise UserError(config.unknown("optimizer", optimizer.name, known))
     options = {}
     if optimizer.momentum is not None:
         if "momentum" not in parameters:
-            raise ValueError(f"optimizer {optimizer.name!r} takes no momentum; leave momentum={optimizer.momentum} out")
+            raise UserError(f"optimizer {optimizer.name!r} takes no momentum; leave momentum={optimizer.momentum} out")
         options["momentum"] = optimizer.momentum
     rate = schedule(optimizer, steps_per_epoch, steps)
     return make(rate, **options), rate

@@ -19,6 +19,7 @@ from dec import config
 from dec.data.dataset import content_hash
 from dec.data.scaling import Scaling
 from dec.data.stream import Rows, Subset
+from dec.errors import UserError
 from dec.io import read_arrays, write_arrays
 from dec.networks.autoencoder import Autoencoder, Net
 from dec.paths import as_path
@@ -59,7 +60,7 @@ def networks(
     found = {seed: cached for seed, file in files.items() if seed not in began and (cached := _read_cached(file))}
     todo = began or [seed for seed in session.seeds if seed not in found]
     if gone := set(session.seeds) - set(todo) - set(found):
-        raise ValueError(f"cannot resume: the cached networks of seeds {sorted(gone)} are gone; start the run anew")
+        raise UserError(f"cannot resume: the cached networks of seeds {sorted(gone)} are gone; start the run anew")
     session.reused = len(found)
     params = {seed: arrays for seed, (arrays, _) in found.items()}
     for _, about in () if resume else found.values():
@@ -135,7 +136,7 @@ def split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:
     order = np.random.default_rng(seed).permutation(n)
     held = max(1, round(part * n))
     if held >= n:
-        raise ValueError(f"pretraining.validation={part} leaves no row of {n} to train on; make it smaller")
+        raise UserError(f"pretraining.validation={part} leaves no row of {n} to train on; make it smaller")
     return Subset(x, np.sort(order[held:])), Subset(x, np.sort(order[:held]))
 
 
@@ -189,14 +190,14 @@ def warm_start(path: str, module: Autoencoder) -> Net:
     """
     folder = model_folder(path)
     if folder is None:
-        raise ValueError(f"warm_start={path!r} is neither a saved model nor a run folder with one")
+        raise UserError(f"warm_start={path!r} is neither a saved model nor a run folder with one")
     saved = saved_params(read_arrays(folder / ARRAYS)[0])
     wanted = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))
     shapes = {name: leaf.shape for name, leaf in traverse_util.flatten_dict(wanted, sep="/").items()}
     saved = {name: leaf for name, leaf in saved.items() if name in shapes or "posterior" not in name}
     found = {name: leaf.shape for name, leaf in saved.items()}
     if shapes != found:
-        raise ValueError(f"warm_start={path!r} has layers {found}; this network and data need {shapes}")
+        raise UserError(f"warm_start={path!r} has layers {found}; this network and data need {shapes}")
     return Net(unflat(saved), module)
 
 

@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
+from dec.errors import UserError
 from dec.methods.base import Batch, Clock, Head, Method, View, labels_of
 from dec.training.augment import Augment
 from dec.training.batches import permute
@@ -221,7 +222,7 @@ class Refine:
 
     def _check_frozen(self, path: tuple, old: Array, new: Array) -> None:
         if new is not old and self._frozen(path):
-            raise ValueError(f"refinement.freeze={self.config.freeze!r} must be 'none' for a method that changes the "
+            raise UserError(f"refinement.freeze={self.config.freeze!r} must be 'none' for a method that changes the "
                              "network itself between epochs, as brb_every asks for")
 
     def labels(self, data: Data, state: State) -> Int[Array, " n"]:

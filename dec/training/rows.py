@@ -23,6 +23,7 @@ from jaxtyping import Array, Float, Int
 from scipy.sparse import csr_array, issparse
 
 from dec.data.stream import Rows, nbytes
+from dec.errors import UserError
 from dec.training import mesh
 
 WINDOW_BYTES = 2**27  # of a window of dense rows: 171,196 of 784 bytes
@@ -175,7 +176,7 @@ def streams(x: Rows, stream_above: float) -> bool:
     """
     above = nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31)  # more than int32 can count
     if above and mesh.size(mesh.DATA) * mesh.size(mesh.SEEDS) > 1:
-        raise ValueError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh no rows "
+        raise UserError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh no rows "
                          "are streamed: raise it, or do without the mesh")
     return above
 

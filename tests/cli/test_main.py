@@ -231,9 +231,20 @@ def test_a_bug_is_one_line_too(monkeypatch):
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setitem(cli.COMMANDS, "report", (broken, ""))
-    assert dec("report", "x") == (1, "", "dec: unexpected ZeroDivisionError: by zero (--debug shows where)\n")
+    status, out, err = dec("report", "x")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("dec: unexpected ZeroDivisionError: by zero. This is a bug in dec and no mistake of yours")
     with pytest.raises(ZeroDivisionError):
         cli.main(["report", "x", "--debug"])
+
+
+def test_a_value_error_that_no_user_made_is_a_bug(monkeypatch):
+    def broken(argv):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setitem(cli.COMMANDS, "report", (broken, ""))
+    status, _, err = dec("report", "x")
+    assert status == 1 and "please report it" in err
 
 
 def test_ctrl_c_outside_of_training(monkeypatch):

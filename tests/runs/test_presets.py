@@ -6,6 +6,7 @@ import pytest
 
 from dec.cli import main as cli
 from dec import config
+from dec.errors import UserError
 from dec.runs.presets import PRESETS, preset
 
 
@@ -28,7 +29,7 @@ def test_the_command_of_a_preset_is_one(name, monkeypatch):
 
     def stop(args, title, cells):
         begun.update(cells)
-        raise ValueError("stopped before the run")
+        raise UserError("stopped before the run")
 
     monkeypatch.setattr(cli, "begin", stop)
     program, *words = shlex.split(PRESETS[name].command)

@@ -13,6 +13,7 @@ from dec.data.dataset import Dataset, check_rows
 from dec.data.readers.files import SUFFIXES, read_file, suffix_of
 from dec.data.readers.named import NAMED, find, read_named
 from dec.data.scaling import Scaling, fit_scaling
+from dec.errors import UserError
 from dec.io import cache_dir
 from dec.paths import as_path
 
@@ -46,7 +47,7 @@ def load(spec: str, limit: int | None = None, features: Features | None = None, 
     elif spec and (suffix_of(Path(spec)) in SUFFIXES or os.sep in spec or as_path(spec).exists()):
         dataset = read_file(spec, features, labels)
     else:
-        raise ValueError(unknown("data set", name, list(NAMED)) + " Or tfds:NAME, or a path to a file or folder.")
+        raise UserError(unknown("data set", name, list(NAMED)) + " Or tfds:NAME, or a path to a file or folder.")
     if dataset.kind == "array" and not issparse(dataset.x):
         if features.window is not None:
             dataset = replace(dataset, kind="sequence")

@@ -19,6 +19,7 @@ from dec.config import Features
 from dec.data.dataset import Dataset, as_raw, encode_labels, read_bytes
 from dec.data.readers import tabular
 from dec.data.readers.folder import read_folder
+from dec.errors import UserError
 from dec.paths import as_path
 
 # IDX: two zeros, a byte for the type, one for the number of dimensions, their sizes and the values, all big-endian.
@@ -60,7 +61,7 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
     elif suffix in IDX_SUFFIXES or name.endswith("-ubyte") or _starts_like_idx(file):
         x, y = read_idx(file), None
     else:
-        raise ValueError(f"{path} is no file of a known kind: those are {' '.join(sorted(SUFFIXES))} and IDX, and "
+        raise UserError(f"{path} is no file of a known kind: those are {' '.join(sorted(SUFFIXES))} and IDX, and "
                          "folders of images, .txt, .npy or .parquet. Write arrays with np.savez('data.npz', X=x, "
                          "y=labels), tables with DataFrame.to_csv('data.csv', index=False)")
     x = as_raw(x, str(path))
@@ -95,10 +96,10 @@ def read_numpy(path: Path) -> Rows:
                 arrays[key] = loaded[key]
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if "pickle" in str(error) or "Python objects" in str(error):  # NumPy's only signs of object arrays and pickles
-            raise ValueError(f"{path} holds pickled objects{key and f' in {key!r}'}, which are not read because they "
+            raise UserError(f"{path} holds pickled objects{key and f' in {key!r}'}, which are not read because they "
                              "can run code; save a plain numeric array, for example np.asarray(x, dtype=np.float32), "
                              "and labels as y.astype(str)") from error
-        raise ValueError(f"{path} is damaged or incomplete ({error}); copy or write it again") from error
+        raise UserError(f"{path} is damaged or incomplete ({error}); copy or write it again") from error
     return _rows_and_labels(arrays, str(path), map(repr, found))
 
 
@@ -119,14 +120,14 @@ def read_hdf5(path: Path, group: str = "/") -> Rows:
                     arrays[key] = item.asstr()[()].astype(str) if h5py.check_string_dtype(item.dtype) else item[()]
             file.visititems(lambda key, item: found.append(f"{key} {item.shape}") if hasattr(item, "shape") else None)
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is not an HDF5 file, or a damaged one ({error}); copy or write it again") from error
+        raise UserError(f"{path} is not an HDF5 file, or a damaged one ({error}); copy or write it again") from error
     return _rows_and_labels(arrays, f"{path}, group {group},", found)
 
 
 def _rows_and_labels(arrays: dict[str, np.ndarray], where: str, found: Iterable[str]) -> Rows:
     x, y = (next((arrays[key] for key in keys if key in arrays), None) for keys in (ROWS, LABELS))
     if x is None:
-        raise ValueError(f"{where} has no array {' or '.join(map(repr, ROWS))}, only {', '.join(found) or 'nothing'}; "
+        raise UserError(f"{where} has no array {' or '.join(map(repr, ROWS))}, only {', '.join(found) or 'nothing'}; "
                          "rename that of the rows to 'X' (and that of labels to 'y')")
     return x, y
 
@@ -148,13 +149,13 @@ def read_idx(path: Path) -> np.ndarray:
     """
     content = read_bytes(path)
     if not IDX.match(content):
-        raise ValueError(f"{path} is not an IDX file: it starts with {content[:4].hex(' ') or 'nothing'}, not with "
+        raise UserError(f"{path} is not an IDX file: it starts with {content[:4].hex(' ') or 'nothing'}, not with "
                          "00 00, a type and a number of dimensions; download it again")
     dtype, start = np.dtype(IDX_DTYPES[content[2]]), 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i:i + 4], "big") for i in range(4, min(start, len(content)), 4))
     promised = start + math.prod(shape) * dtype.itemsize
     if promised != len(content):
-        raise ValueError(f"{path} should have {promised} bytes by its header (shape {shape}) but has {len(content)}; "
+        raise UserError(f"{path} should have {promised} bytes by its header (shape {shape}) but has {len(content)}; "
                          "it is incomplete or damaged: download it again")
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
 

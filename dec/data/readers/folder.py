@@ -13,6 +13,7 @@ from dec.config import Features
 from dec.data.dataset import Dataset, encode_labels
 from dec.data.readers.tabular import read_text, table_dataset
 from dec.data.stream import read_parquet
+from dec.errors import UserError
 
 KINDS = dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"), "image") | {
     ".txt": "text", ".npy": "sequence", ".parquet": "table"}
@@ -39,10 +40,10 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
     if len(kinds) != 1:
         found = _found(files) or "nothing"
         if not kinds:
-            raise ValueError(f"{path} is a folder without a file to read: it holds {found}; give one with images "
+            raise UserError(f"{path} is a folder without a file to read: it holds {found}; give one with images "
                              f"({' '.join(s for s in KINDS if KINDS[s] == 'image')}), .txt files, .npy recordings or "
                              ".parquet shards")
-        raise ValueError(f"{path} is a folder with several kinds of data: it holds {found} (first "
+        raise UserError(f"{path} is a folder with several kinds of data: it holds {found} (first "
                          f"{', '.join(map(str, sorted(kinds.values())))}); keep one kind in a folder of its own")
     others = _found([file for file in files if file.suffix.lower() not in KINDS])
     told = f"; not read: {others}" if others else ""
@@ -50,7 +51,7 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
     if kind == "table":
         nested = next((file for file in used if len(file.parts) > 1), None)
         if nested:
-            raise ValueError(f"{path} has Parquet shards in sub-folders ({nested}); put all shards of a table into one "
+            raise UserError(f"{path} has Parquet shards in sub-folders ({nested}); put all shards of a table into one "
                              "folder")
         frame = read_parquet([path / file for file in used])
         dataset = table_dataset(frame, name, str(path), features, labels)
@@ -76,9 +77,9 @@ def _labels(path: Path, files: list[Path], needed: bool) -> tuple[np.ndarray | N
         return None, ()
     if max(depths) > 2:
         deep = depths[max(depths)]
-        raise ValueError(f"{path} has sub-folders in sub-folders ({deep}); give the folder whose sub-folders are the "
+        raise UserError(f"{path} has sub-folders in sub-folders ({deep}); give the folder whose sub-folders are the "
                          f"labels, such as {path / deep.parts[0]}")
     if 1 in depths:
-        raise ValueError(f"{path} has files both in sub-folders, which are their labels ({depths[2]}), and outside "
+        raise UserError(f"{path} has files both in sub-folders, which are their labels ({depths[2]}), and outside "
                          f"({depths[1]}); move all into sub-folders, or none")
     return encode_labels(np.array([file.parts[0] for file in files]), len(files), str(path))

@@ -15,6 +15,7 @@ from dec.config import Features, unknown
 from dec.data.dataset import Dataset, as_raw, data_dir, encode_labels
 from dec.data.readers.files import Rows, read_hdf5, read_idx, read_numpy
 from dec.data.readers.tabular import read_frame, table_dataset
+from dec.errors import UserError
 
 HALVES_SEED = 13
 
@@ -50,7 +51,7 @@ def _pendigits(split: str, path: Path) -> Rows:
     try:
         table = np.loadtxt(path, dtype=np.int64, delimiter=",", ndmin=2)
     except ValueError as error:
-        raise ValueError(f"{path} is not a table of comma-separated integers ({error}); download it again") from error
+        raise UserError(f"{path} is not a table of comma-separated integers ({error}); download it again") from error
     return table[:, :-1], table[:, -1]
 
 
@@ -140,9 +141,9 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
     """
     entry = NAMED[name]
     if split and len(entry.files) == 1:
-        raise ValueError(f"{name}:{split}: {name} has no splits; use {name!r}")
+        raise UserError(f"{name}:{split}: {name} has no splits; use {name!r}")
     if split and split not in entry.files:
-        raise ValueError(unknown(f"split of {name}", split, list(entry.files)))
+        raise UserError(unknown(f"split of {name}", split, list(entry.files)))
     splits = [split] if split else list(entry.files)
     found = {s: find(name, s) for s in splits}
     missing = [file for s in splits for file, path in zip(entry.files[s], found[s]) if path is None]
@@ -158,7 +159,7 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
         return table_dataset(parts[0], name, name, replace(features, id=features.id or entry.id), labels)
     for s, (x, y) in zip(splits, parts):
         if y is None or (entry.shape and math.prod(x.shape[1:]) != math.prod(entry.shape)):
-            raise ValueError(f"{found[s][0]} should have labels and rows of shape {entry.shape}, but has rows of shape "
+            raise UserError(f"{found[s][0]} should have labels and rows of shape {entry.shape}, but has rows of shape "
                              f"{x.shape[1:]} and {'no' if y is None else 'its'} labels; download it again")
     x = np.concatenate([part[0] for part in parts])
     x = as_raw(x.reshape(-1, *entry.shape), name) if entry.shape else x

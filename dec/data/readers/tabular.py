@@ -19,6 +19,7 @@ from dec.config import Features, unknown
 from dec.data.dataset import Dataset, encode_labels, pieces, read_bytes
 from dec.data.stream import ParquetTable, read_parquet
 from dec.data.transformers.columns import infer_kind, is_missing, pairs_of
+from dec.errors import UserError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 SUFFIXES = {".parquet", *(suffix + gz for suffix in (*SEPARATORS, ".jsonl") for gz in ("", ".gz"))}
@@ -61,7 +62,7 @@ def table_dataset(
         missing or not unique, rows without a label, missing texts.
     """
     if 0 in frame.shape:
-        raise ValueError(f"{where} has {frame.shape[0]} rows and {frame.shape[1]} columns; give at least one of each")
+        raise UserError(f"{where} has {frame.shape[0]} rows and {frame.shape[1]} columns; give at least one of each")
     frame, rows, dropped = _without_empty_rows(frame, where)
     if not labels:
         features = _absent_left_out(features, frame, where)
@@ -74,7 +75,7 @@ def table_dataset(
         try:
             used = [c for c in inputs if (said.get(c) or infer_kind(seen[c])[0]) != "drop"]  # others lack nothing
         except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
+            raise UserError(f"{where}: {error}") from error
         gone, told = missing_rows(x, used, where)
         if gone.any():
             there = np.flatnonzero(~gone)
@@ -104,7 +105,7 @@ def _without_empty_rows(
     if not empty.any():
         return frame, None, ""
     if empty.all():
-        raise ValueError(f"{where} has {len(frame)} rows, but no value in any of them; give rows with values")
+        raise UserError(f"{where} has {len(frame)} rows, but no value in any of them; give rows with values")
     rows = np.flatnonzero(~empty)
     return frame.take(rows), rows, f"; left out {empty.sum()} rows without any value, the first of them row " \
                                    f"{empty.argmax()}"
@@ -115,7 +116,7 @@ def _column(frame: pd.DataFrame | ParquetTable, name: str, where: str, what: str
     column = frame[[name]][:][name]
     if column.isna().any():
         row = column.isna().idxmax()
-        raise ValueError(f"{where} has no {what} in column {name!r}, row {row}; fill it in, or {fix}")
+        raise UserError(f"{where} has no {what} in column {name!r}, row {row}; fill it in, or {fix}")
     _check_scalars(column, where)
     return column
 
@@ -125,7 +126,7 @@ def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable, whe
     lists = {name: tuple(column for column in getattr(features, name) if column in frame.columns)
              for name in ("columns", "drop", "keep")}
     if features.columns and not lists["columns"]:
-        raise ValueError(f"{where} lacks the columns {', '.join(map(repr, features.columns))} that are to be used; "
+        raise UserError(f"{where} lacks the columns {', '.join(map(repr, features.columns))} that are to be used; "
                          f"add them (it has {', '.join(map(repr, frame.columns))})")
     id, label = (name if name in frame.columns else None for name in (features.id, features.label))
     if label and frame[[label]][:][label].isna().any():
@@ -145,11 +146,11 @@ def read_text(path: Path) -> bytes:
         return content
     except UnicodeDecodeError as error:
         if content.startswith(b"PK\x03\x04"):
-            raise ValueError(f"{path} is a zip file or an Excel workbook, not text; unpack it, or save the sheet as "
+            raise UserError(f"{path} is a zip file or an Excel workbook, not text; unpack it, or save the sheet as "
                              "CSV UTF-8") from error
         line, start = content.count(b"\n", 0, error.start) + 1, content.rfind(b"\n", 0, error.start) + 1
         encoding = "UTF-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "WINDOWS-1252"
-        raise ValueError(f"{path} is not UTF-8: byte 0x{content[error.start]:02x} at position {error.start - start} of "
+        raise UserError(f"{path} is not UTF-8: byte 0x{content[error.start]:02x} at position {error.start - start} of "
                          f"line {line}. Convert it, with the encoding that it has: iconv -f {encoding} -t UTF-8 "
                          f"{path.name.removesuffix('.gz')} > new-file") from error
 
@@ -166,7 +167,7 @@ def _separated(path: Path, text: bytes, separator: str, names: Collection[str]) 
             io.BytesIO(text), usecols=lambda name: name in names, dtype=str, keep_default_na=False, na_values=[""],
             **options)) if names else frame
     except pd.errors.ParserError as error:
-        raise ValueError(f"{path} is not a table ({error}); close the quotes or correct that row") from error
+        raise UserError(f"{path} is not a table ({error}); close the quotes or correct that row") from error
 
 
 def _check_fields(path: Path, text: bytes, separator: str) -> list[str]:
@@ -179,12 +180,12 @@ def _check_fields(path: Path, text: bytes, separator: str) -> list[str]:
         lines = csv.reader(io.TextIOWrapper(io.BytesIO(text), "utf-8", newline=""), delimiter=separator)
         header = next((fields for fields in lines if any(fields)), None)
         if header is None:
-            raise ValueError(f"{path} has no rows: it is empty; give a header with the names of the columns, and rows")
+            raise UserError(f"{path} has no rows: it is empty; give a header with the names of the columns, and rows")
         _check_header(path, header, separator)
         first = lines.line_num + 1
         for fields in lines:
             if len(fields) != len(header) and (len(fields) > 1 or "".join(fields).strip()):
-                raise ValueError(f"{path} has {len(fields)} fields in the row at line {first}, but the header names "
+                raise UserError(f"{path} has {len(fields)} fields in the row at line {first}, but the header names "
                                  f"{len(header)} columns; correct that row, or put fields that hold {separator!r} in "
                                  "double quotes")
             first = lines.line_num + 1
@@ -197,14 +198,14 @@ def _check_header(path: Path, header: list[str], separator: str) -> None:
     """That the first line can be one: names that differ, apart by the separator."""
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
-        raise ValueError(f"{path} names two columns {twice[0]!r} in its first line; rename one, or put a header with "
+        raise UserError(f"{path} names two columns {twice[0]!r} in its first line; rename one, or put a header with "
                          "the names of the columns above the rows if there is none")
     if header != [str(i) for i in range(len(header))] and not np.isnan(pd.to_numeric(header, errors="coerce")).any():
-        raise ValueError(f"{path} has nothing but numbers in its first line ({', '.join(header[:3])}, ...), where the "
+        raise UserError(f"{path} has nothing but numbers in its first line ({', '.join(header[:3])}, ...), where the "
                          "names of the columns belong; put a header above the rows, or names that are no numbers")
     other = next((mark for mark in ",;\t|" if mark != separator and mark in header[0]), None)
     if len(header) == 1 and other:
-        raise ValueError(f"{path} seems to be separated by {other!r}, not by {separator!r}: its header is {header[0]!r}"
+        raise UserError(f"{path} seems to be separated by {other!r}, not by {separator!r}: its header is {header[0]!r}"
                          "; write it again with commas (.csv) or tabs (.tsv)")
 
 
@@ -226,7 +227,7 @@ def _check_first_line(path: Path, header: list[str], frame: pd.DataFrame) -> Non
             other.append(bool((column.astype(str) == field.strip()).any()))
     line = f"{', '.join(header[:4])}{', ...' if len(header) > 4 else ''}"
     if numeric + other and all(numeric + other):
-        raise ValueError(f"{path} has a first line like the rows below it ({line}), where the names of the columns "
+        raise UserError(f"{path} has a first line like the rows below it ({line}), where the names of the columns "
                          "belong; put a line with the names above it, or change a name that is also a value")
     if numeric and other and all(numeric):
         warnings.warn(f"the first line of {path} ({line}) is taken for the names of the columns, although it has "
@@ -244,7 +245,7 @@ def _json_lines(path: Path, text: bytes) -> pd.DataFrame:
         except json.JSONDecodeError as error:
             record, why = None, f" ({error.msg} at position {error.pos})"
         if not isinstance(record, dict):
-            raise ValueError(f"{path} has {line.strip()[:40]!r} in line {number}, not a JSON object{why}; write one "
+            raise UserError(f"{path} has {line.strip()[:40]!r} in line {number}, not a JSON object{why}; write one "
                              "object a line, such as {\"price\": 3.5, \"brand\": \"Nokia\"}")
         records.append(record)
     return pd.DataFrame(records)
@@ -256,14 +257,14 @@ def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
         given = getattr(features, option)
         for name in (given,) if isinstance(given, str) else given or ():
             if name not in columns:
-                raise ValueError(unknown(f"column (features.{option}) of {where}:", name, columns))
+                raise UserError(unknown(f"column (features.{option}) of {where}:", name, columns))
             if option in ("id", "keep") and (name in RESERVED or name.startswith("seed_")):
-                raise ValueError(f"features.{option}={name!r} is the name of a column that labels.csv has of its own; "
+                raise UserError(f"features.{option}={name!r} is the name of a column that labels.csv has of its own; "
                                  f"rename the column in {where}")
     apart = {*features.drop, *features.keep, features.id, features.label}
     inputs = [name for name in dict.fromkeys(features.columns or columns) if name not in apart]
     if not inputs:
-        raise ValueError(f"{where} has no column left to cluster by: it has {', '.join(columns)}; take some out of "
+        raise UserError(f"{where} has no column left to cluster by: it has {', '.join(columns)}; take some out of "
                          "features.drop, features.id and features.label, or name others in features.columns")
     return inputs
 
@@ -275,7 +276,7 @@ def _check_scalars(column: pd.Series, where: str) -> None:
     nested = column.map(lambda value: isinstance(value, list | tuple | dict | set | np.ndarray | bytes))
     if nested.any():
         row = nested.idxmax()
-        raise ValueError(f"{where} has a {type(column[row]).__name__} in column {column.name!r}, row {row}; write its "
+        raise UserError(f"{where} has a {type(column[row]).__name__} in column {column.name!r}, row {row}; write its "
                          f"parts as columns of their own, or leave it out with features.drop={column.name}")
 
 
@@ -296,7 +297,7 @@ def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: 
     lacking = ", ".join(f"{column} ({count})" for column, count in counts.items() if count)
     told = f"dropped {gone.sum()} of {len(gone)} rows: missing {lacking}"
     if gone.all():
-        raise ValueError(f"{where} has a missing value in every row ({told}); leave out the columns that lack most "
+        raise UserError(f"{where} has a missing value in every row ({told}); leave out the columns that lack most "
                          "with features.drop, or set features.missing=impute")
     return gone, f"; {told}"
 
@@ -307,7 +308,7 @@ def _ids(frame: pd.DataFrame | ParquetTable, name: str, where: str) -> pd.Series
     if column.duplicated().any():
         row = column.duplicated().idxmax()
         first = (column == column[row]).idxmax()
-        raise ValueError(f"{where} has '{column[row]}' in column {name!r}, which names the rows (features.id), both in "
+        raise UserError(f"{where} has '{column[row]}' in column {name!r}, which names the rows (features.id), both in "
                          f"row {first} and in row {row}; remove one of them, or name another column")
     return column
 

@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 
 from dec.config import digest, nearest, unknown
 from dec.data.dataset import Dataset, as_raw, data_dir, encode_labels
+from dec.errors import UserError
 from dec.io import cache_dir
 
 PREPARE = """tfds:{name} is not prepared as array_record under {root}. Prepare it once, with a network, by
@@ -38,9 +39,9 @@ def prepare(name: str, source: Path) -> str:
       ValueError: an unknown name, no folder to write to, or a damaged file.
     """
     if name != "usps":
-        raise ValueError(unknown("data set to prepare", name, ["usps"]))
+        raise UserError(unknown("data set to prepare", name, ["usps"]))
     if data_dir() is None:
-        raise ValueError("no folder to prepare usps in: set DEC_DATA to the folder for data sets; it goes into the "
+        raise UserError("no folder to prepare usps in: set DEC_DATA to the folder for data sets; it goes into the "
                          "folder tfds in that one")
     from dec.data.readers.usps import Usps  # registers it, which reading does not need
 
@@ -78,7 +79,7 @@ def read_tfds(spec: str) -> Dataset:
             raise FileNotFoundError(unprepared) from None
         near = nearest(name, tfds.list_builders(with_community_datasets=False))
         hint = f" Did you mean {near!r}?" if near else ""
-        raise ValueError(f"Unknown data set 'tfds:{name}'.{hint} tensorflow_datasets.list_builders() lists all, and "
+        raise UserError(f"Unknown data set 'tfds:{name}'.{hint} tensorflow_datasets.list_builders() lists all, and "
                          f"a set of your own must be prepared under {root or 'the default folder of tfds'}.") from None
     splits = list(builder.info.splits)
     if not splits:
@@ -91,7 +92,7 @@ def read_tfds(spec: str) -> Dataset:
     except (ValueError, KeyError) as error:
         if "format" in str(error):
             raise FileNotFoundError(unprepared) from None
-        raise ValueError(f"tfds:{name} has no split {chosen!r}, or no rows in it ({error}); it has "
+        raise UserError(f"tfds:{name} has no split {chosen!r}, or no rows in it ({error}); it has "
                          f"{', '.join(splits)}") from None
 
     inputs, label = _features(name, builder.info)
@@ -131,7 +132,7 @@ def _features(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str | None]:
     inputs = [key for key in numeric if key not in scalar] + texts + [key for key in numeric if key in scalar]
     pair = info.supervised_keys if info.supervised_keys and len(info.supervised_keys) == 2 else inputs[:1] + labels[:1]
     if not inputs or pair[0] not in inputs:
-        raise ValueError(f"tfds:{name} has no text, image or numeric tensor to cluster; its features are "
+        raise UserError(f"tfds:{name} has no text, image or numeric tensor to cluster; its features are "
                          f"{', '.join(f'{key} ({type(f).__name__})' for key, f in info.features.items())}. Turn it "
                          "into numbers and save them as .npz")
     label = next((key for key in pair[1:] if kinds.get(key, "") in "iu"), None)  # a float is a quantity, not a class
@@ -149,10 +150,10 @@ def _decode(name: str, rows: Any, inputs: str, label: str | None) -> dict[str, n
             try:
                 value = value.decode()
             except UnicodeDecodeError as error:
-                raise ValueError(f"{inputs!r} of {name} is not UTF-8 in row {i} ({error}); turn it into numbers and "
+                raise UserError(f"{inputs!r} of {name} is not UTF-8 in row {i} ({error}); turn it into numbers and "
                                  "save them as .npz") from error
         if not text and np.shape(value) != first.shape:
-            raise ValueError(f"{inputs!r} of {name} has shape {first.shape} in row 0 but {np.shape(value)} in row {i}; "
+            raise UserError(f"{inputs!r} of {name} has shape {first.shape} in row 0 but {np.shape(value)} in row {i}; "
                              "bring all rows to one shape and save them as .npz")
         x[i] = value
         if label:

@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api import types
 
 from dec.config import unknown
+from dec.errors import UserError
 
 KINDS = ("number", "log", "count", "category", "boolean", "text", "drop")
 BOOLEANS = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "1": 1.0, "1.0": 1.0,
@@ -25,16 +26,16 @@ INDEX_NAME = re.compile(r"(.*[\W_])?([iI][dD]|[iI]dx|[iI]ndex|[rR]ow[iI][dD])|.*
 def as_frame(X: Any, needed: Iterable[str] = ()) -> pd.DataFrame:
     """`X` with strings as the names of its columns; a ValueError where it has no rows or lacks one that is `needed`."""
     if not isinstance(X, pd.DataFrame):
-        raise ValueError(f"X must be a pandas DataFrame, not {type(X).__name__}; use pd.DataFrame(X, columns=names)")
+        raise UserError(f"X must be a pandas DataFrame, not {type(X).__name__}; use pd.DataFrame(X, columns=names)")
     if not len(X):
-        raise ValueError("X has no rows; give at least one")
+        raise UserError("X has no rows; give at least one")
     X = X.rename(columns=str)
     twice = X.columns[X.columns.duplicated()]
     if len(twice):
-        raise ValueError(f"X has more than one column {twice[0]!r}; give each a name of its own")
+        raise UserError(f"X has more than one column {twice[0]!r}; give each a name of its own")
     absent = [name for name in needed if name not in X.columns]
     if absent:
-        raise ValueError(f"X lacks the columns {', '.join(map(repr, absent))} that were there in fit; add them, with "
+        raise UserError(f"X lacks the columns {', '.join(map(repr, absent))} that were there in fit; add them, with "
                          f"missing values if need be (it has {', '.join(map(repr, X.columns))})")
     return X
 
@@ -50,9 +51,9 @@ def chosen_kinds(kinds: Mapping[str, str] | Iterable[str] | None, columns: list[
     kinds = {str(column): kind for column, kind in kinds.items()}
     for column, kind in kinds.items():
         if column not in columns:
-            raise ValueError(unknown("column in kinds", column, columns))
+            raise UserError(unknown("column in kinds", column, columns))
         if kind not in KINDS:
-            raise ValueError(unknown(f"kind of column {column!r}", str(kind), list(KINDS)))
+            raise UserError(unknown(f"kind of column {column!r}", str(kind), list(KINDS)))
     return kinds
 
 
@@ -232,4 +233,4 @@ def _refuse(column: pd.Series, bad: np.ndarray, why: str) -> None:
         at = int(np.argmax(bad))
         value = column.iloc[at]
         shown = repr(value) if isinstance(value, str) else str(value)
-        raise ValueError(f"column {column.name!r} has the value {shown} in row {column.index[at]}, {why}")
+        raise UserError(f"column {column.name!r} has the value {shown} in row {column.index[at]}, {why}")

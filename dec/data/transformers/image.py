@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from dec.data.dataset import as_items, check_parameters, item_name
+from dec.errors import UserError
 from dec.paths import as_path
 
 GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")  # Pillow's modes
@@ -48,14 +49,14 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         """
         check_parameters(self)
         if self.size is not None and len(self.size) != 2:
-            raise ValueError(f"size={self.size!r} must be (height, width), two whole numbers of at least 1")
+            raise UserError(f"size={self.size!r} must be (height, width), two whole numbers of at least 1")
         X = _checked(X)
         first, colourful = None, False
         for row in range(1 if isinstance(X, np.ndarray) and X.ndim > 1 else len(X)):  # an array's are all alike
             size, colour = _read(X, row, _look)
             first, colourful = first or size, colourful or colour
             if self.size is None and size != first:
-                raise ValueError(f"{_name(X, row)} is {size[0]} x {size[1]} (height x width), but {_name(X, 0)} is "
+                raise UserError(f"{_name(X, row)} is {size[0]} x {size[1]} (height x width), but {_name(X, 0)} is "
                                  f"{first[0]} x {first[1]}; resize all to one, for example by --size "
                                  f"{first[0]},{first[1]} (in Python size={first})")
         size = tuple(map(int, self.size or first))
@@ -78,7 +79,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         for row in range(len(X)):
             image = _read(X, row, _flat).convert("RGB" if len(self.shape_) == 3 else "L")
             if image.size != (width, height) and self.size is None:
-                raise ValueError(f"{_name(X, row)} is {image.height} x {image.width} (height x width), but the images "
+                raise UserError(f"{_name(X, row)} is {image.height} x {image.width} (height x width), but the images "
                                  f"of the fit are {height} x {width}; fit with size=({height}, {width}) to resize")
             rows[row] = image.resize((width, height), Image.Resampling.BILINEAR)  # a copy where it has that size
         return rows.reshape(len(X), -1)
@@ -88,7 +89,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X, width = np.asarray(X), int(np.prod(self.shape_))
         if X.ndim != 2 or X.shape[1] != width:
-            raise ValueError(f"the rows have shape {X.shape}, but images of {self.shape_} need (n, {width})")
+            raise UserError(f"the rows have shape {X.shape}, but images of {self.shape_} need (n, {width})")
         return np.clip(np.rint(X), 0, 255).astype(np.uint8).reshape(len(X), *self.shape_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
@@ -115,7 +116,7 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
     if not isinstance(value, str | os.PathLike):
         value = np.asarray(value)
         if value.dtype != np.uint8 or 0 in value.shape or not (value.ndim == 2 or value.shape[2:] == (3,)):
-            raise ValueError(f"{_name(X, row)} has shape {value.shape} and dtype {value.dtype}, but must be a path or "
+            raise UserError(f"{_name(X, row)} has shape {value.shape} and dtype {value.dtype}, but must be a path or "
                              "uint8 of [h, w] or [h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
         return what(Image.fromarray(value))
     try:
@@ -124,7 +125,7 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
     except FileNotFoundError:
         raise FileNotFoundError(f"{_name(X, row)} does not exist; check the path and the working directory") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
-        raise ValueError(f"{_name(X, row)} is no image that can be read ({error}); remove it, or save it again as an "
+        raise UserError(f"{_name(X, row)} is no image that can be read ({error}); remove it, or save it again as an "
                          "8-bit PNG") from error
 
 
@@ -146,10 +147,10 @@ def _flat(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise ValueError("its values need more than 16 bits")
+            raise UserError("its values need more than 16 bits")
         return Image.fromarray(np.rint(values / 257).astype(np.uint8))  # 65535 = 257 * 255
     if image.mode == "F":
-        raise ValueError("its pixels are floating-point numbers of unknown range")
+        raise UserError("its pixels are floating-point numbers of unknown range")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dec.data.dataset import as_items, check_parameters, check_rows, item_name
 from dec.data.readers.files import read_numpy
+from dec.errors import UserError
 from dec.paths import as_path
 
 
@@ -69,13 +70,13 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         for i, (value, recording) in enumerate(zip(X, recordings)):
             name = item_name("recording", i, value)
             if recording.shape[1] != channels:
-                raise ValueError(f"{name} has {recording.shape[1]} channels, but those of the fit have "
+                raise UserError(f"{name} has {recording.shape[1]} channels, but those of the fit have "
                                  f"{channels}; give the same channels")
             if self.window is None and len(recording) > steps:
-                raise ValueError(f"{name} has {len(recording)} steps, but the longest of the fit has "
+                raise UserError(f"{name} has {len(recording)} steps, but the longest of the fit has "
                                  f"{steps}; fit with window={steps} to cut longer ones, or shorten it")
             if len(recording) < steps and not self.masked_:
-                raise ValueError(f"{name} has {len(recording)} steps, but none of the fit has less than "
+                raise UserError(f"{name} has {len(recording)} steps, but none of the fit has less than "
                                  f"{steps}, so rows have no mask; leave it out, or fit with window={len(recording)}")
         places, width = self._places(recordings), steps * channels
         rows = np.zeros((len(places), width + steps * self.masked_), np.float32)
@@ -98,7 +99,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         X, (steps, channels) = np.asarray(X, np.float32), self.shape_
         width = steps * (channels + self.masked_)
         if X.ndim != 2 or X.shape[1] != width:
-            raise ValueError(f"the rows have shape {X.shape}, but {steps} steps of {channels} channels need "
+            raise UserError(f"the rows have shape {X.shape}, but {steps} steps of {channels} channels need "
                              f"(n, {width})" + (" with the mask" if self.masked_ else ""))
         values = X[:, :steps * channels].reshape(-1, steps, channels)
         return np.where(X[:, steps * channels:, None] < 0.5, np.float32(np.nan), values) if self.masked_ else values
@@ -114,20 +115,20 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         """Each recording as float32 [t_i, c]; they and the parameters are checked."""
         check_parameters(self)
         if self.window is None and self.stride is not None:
-            raise ValueError(f"stride={self.stride} has no meaning without window; give both or neither")
+            raise UserError(f"stride={self.stride} has no meaning without window; give both or neither")
         recordings = []
         for i, value in enumerate(as_items(X, "recordings")):
             name = item_name("recording", i, value)
             try:
                 given = read_numpy(as_path(value))[0] if isinstance(value, str | os.PathLike) else np.asarray(value)
             except ValueError as error:  # nested lists of different lengths, or a damaged file
-                raise ValueError(f"{name} is no array of [steps, channels] ({error})") from error
+                raise UserError(f"{name} is no array of [steps, channels] ({error})") from error
             recording = given[:, None] if given.ndim == 1 else given
             if recording.ndim != 2:
-                raise ValueError(f"{name} has shape {given.shape}, but must be [steps, channels] or [steps]")
+                raise UserError(f"{name} has shape {given.shape}, but must be [steps, channels] or [steps]")
             check_rows(recording, f"{name}, of [steps, channels],")
             if recordings and recording.shape[1] != recordings[0].shape[1]:
-                raise ValueError(f"{name} has {recording.shape[1]} channels, but recording 0 has "
+                raise UserError(f"{name} has {recording.shape[1]} channels, but recording 0 has "
                                  f"{recordings[0].shape[1]}; give all the same channels")
             recordings.append(recording.astype(np.float32, copy=False))
         return recordings

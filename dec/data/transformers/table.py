@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from dec.data.dataset import check_parameters
 from dec.data.transformers import columns
 from dec.data.transformers.text import TextFeatures
+from dec.errors import UserError
 
 if TYPE_CHECKING:
     from sklearn.compose import ColumnTransformer
@@ -96,7 +97,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         except ValueError as error:
             if "has a word" not in str(error):
                 raise
-            raise ValueError(f"column {' or '.join(map(repr, self._of('text')))} of kind text: {error}") from error
+            raise UserError(f"column {' or '.join(map(repr, self._of('text')))} of kind text: {error}") from error
         self.categories_ = {name: self._labels(name) for name in self._of("category")}
         widths = {"gaussian": len(self._of("number", "log")), "poisson": len(self._of("count")),
                   "bernoulli": len(self._of("boolean")) + len(self._indicators)}
@@ -131,7 +132,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X, features = csr_array(X) if issparse(X) else np.asarray(X), len(self._features())
         if X.ndim != 2 or X.shape[1] != features:
-            raise ValueError(f"X has shape {X.shape}, but rows of the {features} features are needed")
+            raise UserError(f"X has shape {X.shape}, but rows of the {features} features are needed")
         found: dict[str, Any] = {}
         for step, place in self.transformer_.output_indices_.items():
             kind, _, at = step.partition(" ")
@@ -214,7 +215,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         if not self.used_:
             why = "; ".join(f"{name!r} {reason}" for name, reason in self.dropped_.items()) or "the table has none"
             why = "there is one row only" if len(X) == 1 else why
-            raise ValueError(f"no column is left to use: {why}; choose a kind for one, by --kinds COLUMN=KIND (in "
+            raise UserError(f"no column is left to use: {why}; choose a kind for one, by --kinds COLUMN=KIND (in "
                              "Python kinds=...)")
 
     def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -223,7 +224,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         for name, column in values.items() if self.missing in ("drop", "error") else ():
             where = np.flatnonzero(pd.isna(column))
             if where.size:
-                raise ValueError(f"column {name!r} has {where.size} missing values, the first in row "
+                raise UserError(f"column {name!r} has {where.size} missing values, the first in row "
                                  f"{X.index[where[0]]}, and missing={self.missing!r} allows none here; fill them in, "
                                  "leave such rows or the column out, or use missing='impute' or 'category'")
         return values

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 from sklearn.utils.validation import check_is_fitted
 
 from dec.data.dataset import as_items, check_parameters
+from dec.errors import UserError
 
 TAG = re.compile(r"<(?:/?[a-z]|[!?])[^<>]*>", re.IGNORECASE)  # not the < of 'x < 3' or of '<3'
 
@@ -69,7 +70,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
             rows = csr_array((0, 0))
         if not rows.nnz:
             stops = " but English stop words (keep those by --stop-words false, in Python stop_words=False)"
-            raise ValueError(f"none of the {len(texts)} texts has a word, which is two or more letters or digits in a "
+            raise UserError(f"none of the {len(texts)} texts has a word, which is two or more letters or digits in a "
                              f"row,{stops if self.stop_words else ''}; look whether this is the column of texts")
         if self.text != "hashing":  # plain integers, because skops writes a file for each NumPy one
             vectorizer.vocabulary_ = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
@@ -97,11 +98,11 @@ class TextFeatures(TransformerMixin, BaseEstimator):
 def _texts(X: Iterable[str]) -> list[str]:
     """The texts of `X`, each checked to be one."""
     if getattr(X, "ndim", 1) != 1:
-        raise ValueError(f"the texts are of shape {X.shape}, but must be a list or column [n], like frame['review']")
+        raise UserError(f"the texts are of shape {X.shape}, but must be a list or column [n], like frame['review']")
     texts = as_items(X if isinstance(X, str) else list(X), "texts")
     for row, value in enumerate(texts):
         if not isinstance(value, str):
-            raise ValueError(f"the text in row {row} is {value!r} of type {type(value).__name__}, not a string; leave "
+            raise UserError(f"the text in row {row} is {value!r} of type {type(value).__name__}, not a string; leave "
                              "the row out if it is missing, or convert the column, for example with column.astype(str)")
     return texts
 
