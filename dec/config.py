@@ -203,17 +203,17 @@ class Model(Config):
         super().__post_init__()
         if self.network.output == "mixed" and self.scaling != "none":
             raise UserError(f"scaling={self.scaling!r} must be 'none' with network.output='mixed': its "
-                             "likelihoods are of the values as they are")
+                            "likelihoods are of the values as they are")
         if self.network.output in ("sigmoid", "mixed") and (self.augmentation.noise or self.augmentation.amplitude):
             raise UserError("augmentation.noise and .amplitude make values without a likelihood by network.output="
-                             f"{self.network.output!r}; take shift, rotation, cutout or mask, or another output")
+                            f"{self.network.output!r}; take shift, rotation, cutout or mask, or another output")
         layerwise = self.network.layers == "dense" and self.network.output != "mixed" and not self.network.embed_above
         if self.pretraining.layerwise_epochs and not layerwise:
             raise UserError("pretraining.layerwise_epochs works neither with network.output='mixed' nor with "
-                             "network.embed_above, and with network.layers='dense' only; leave it at 0")
+                            "network.embed_above, and with network.layers='dense' only; leave it at 0")
         if self.scaling not in ("power", "none") and any(b.startswith("sequence") for b in self.network.blocks):
             raise UserError(f"scaling={self.scaling!r} must be 'power' or 'none' for sequences of different lengths: "
-                             "0 must stay 0 where there is no step")
+                            "0 must stay 0 where there is no step")
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
         if len(found) < 2 or len(set(found)) < len(found):
             which = "two of its values are equal" if len(found) > 1 else "it has one value"
             raise UserError(f"--sweep {text}: {which}; give different ones with {separator} between, or take "
-                             f"--{name} {values} in place of the sweep")
+                            f"--{name} {values} in place of the sweep")
         if len(getattr(args, action.dest) or []) > 1:
             raise UserError(f"--sweep {text}: --{name} is in two sweeps; give all its values in one")
         setattr(args, action.dest, found)

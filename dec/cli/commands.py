@@ -52,7 +52,7 @@ def data(argv: list[str]) -> int:
         return 0
     if what:
         raise UserError(f"dec data takes inspect or prepare, not {what!r}; for what a data set holds: "
-                         f"dec data inspect {what}")
+                        f"dec data inspect {what}")
     from dec.data.readers import available
     from dec.data.readers.named import NAMED
 
@@ -108,13 +108,14 @@ def describe(argv: list[str]) -> int:
     run = single(base, given(args))
     prepare_jax(args)
     from dec.io import write
+    from dec.report import architecture
     from dec.report.style import rendered
     from dec.runs import describe
 
     found = describe.describe(run)
     print(describe.as_text(found))
     if args.out:
-        write(args.out, rendered(describe.drawn(found), "svg"))
+        write(args.out, rendered(architecture.drawn(found), "svg"))
     return 0
 
 
@@ -148,43 +149,28 @@ def choose_k(argv: list[str]) -> int:
     without = "n_clusters", REFINEMENT, *(NETWORK if args.on == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
         raise UserError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
-    asked = single(base_run(args), options | {"n_clusters": ["auto"]})
+    run = single(base_run(args), options)
     prepare_jax(args)
     import pandas as pd
 
-    from dec.data.scaling import fit_scaling
     from dec.io import markdown, write
-    from dec.networks.autoencoder import build
     from dec.report.methods import criteria
     from dec.report.style import rendered
+    from dec.runs.choose_k import choose_k
     from dec.runs.execute import pretrained_cache
-    from dec.runs.prepare import prepare
     from dec.selection.choose_k import vote
-    from dec.training import pretrained
-    from dec.training.fit import recommended
     from dec.training.progress import Progress
-    from dec.training.session import Session
 
-    run, dataset, _, _, x, _, other, _ = prepare(asked)
-    session = Session(list(range(run.seed, run.seed + run.seeds)))
-    training, validation = (x, None) if other is None else (other, x)
-    scaling, nets = fit_scaling(training, run.model.scaling), None
-    if args.on == "codes":
-        with nullcontext() if args.quiet else Progress("choose-k: ") as session.progress:
-            module = build(run.model.network, x.shape[1], run.model.dtype)
-            cache = None if args.no_cache else pretrained_cache(Path(), True)
-            nets = pretrained.networks(module, training, scaling, validation, run.model, session, cache)
-    choice = recommended(x, scaling, nets, run.model, session, args.k)
-    if not choice["table"]:
-        raise UserError(f"{choice['reason']}; lower the learning rate")
-    table = pd.DataFrame(choice["table"], dtype=float).astype({"k": int})
+    cache = None if args.no_cache else pretrained_cache(Path(), True)
+    with nullcontext() if args.quiet or args.on == "input" else Progress("choose-k: ") as progress:
+        table, reason, source = choose_k(run, args.k, args.on, cache, progress)
     if args.out:
         kind = args.out.suffix[1:]
         write(args.out, table.to_csv(index=False).encode() if kind == "csv" else
               rendered(criteria(table, vote(table)), kind))
     shown = [["–" if pd.isna(v) else f"{v:g}" if c == "k" else f"{v:.4g}" for c, v in zip(table, row)]
              for row in table.to_numpy()]
-    print(f"{dataset.source}\n\n{markdown(list(table), shown)}\n\n{choice['reason']}")
+    print(f"{source}\n\n{markdown(list(table), shown)}\n\n{reason}")
     return 0
 
 
@@ -193,7 +179,7 @@ def select(argv: list[str]) -> int:
                                                    "all are scored in the same spaces.")
     parser.add_argument("run", type=as_path, help="the folder of a sweep, of dec compare, or of one run")
     args = parser.parse(argv)
-    from dec.selection.select import select
+    from dec.runs.select import select
 
     print(select(args.run)[1])
     return 0

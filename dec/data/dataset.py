@@ -164,7 +164,7 @@ def as_items(X: Any, what: str) -> Any:
     """`X`, with a ValueError where it is one string or path, not some `what`, or has none."""
     if isinstance(X, str | os.PathLike):
         raise UserError(f"the {what} are one string, {str(X)[:50]!r}; give a list of them, or of paths, for example "
-                         "sorted(Path(folder).glob('*.png'))")
+                        "sorted(Path(folder).glob('*.png'))")
     if not len(X):
         raise UserError(f"there are no {what}; give at least one")
     return X
@@ -188,10 +188,10 @@ def check_rows(x: Any, name: str) -> None:
     """
     if x.dtype.kind not in "biuf":
         raise UserError(f"{name} holds values of dtype {x.dtype}, not real numbers; encode text and categories as "
-                         "numbers and convert it, for example with x.astype(np.float32)")
+                        "numbers and convert it, for example with x.astype(np.float32)")
     if len(x.shape) < 2:
         raise UserError(f"{name} has shape {x.shape}, but rows of features are needed; use x.reshape(-1, 1) if each "
-                         "value is a row, x.reshape(1, -1) if all are one")
+                        "value is a row, x.reshape(1, -1) if all are one")
     if 0 in x.shape:
         raise UserError(f"{name} is empty: its shape is {x.shape}; give at least one row and one column")
     if x.dtype.kind != "f":
@@ -208,7 +208,7 @@ def check_rows(x: Any, name: str) -> None:
             _, raw = next(row_blocks(x[row:row + 1], x.dtype))
             column = np.argmin(np.isfinite(raw[0].astype(np.float32)))
             raise UserError(f"{name} has the value {raw[0, column]} in row {row}, column {column}; remove "
-                             "such rows, or fill them in or rescale them to finite float32 values")
+                            "such rows, or fill them in or rescale them to finite float32 values")
 
 
 def as_raw(x: Any, name: str) -> Any:
@@ -243,7 +243,7 @@ def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[s
     if y.dtype.kind not in "biufUS" or len(wrong):
         first = f", the first being {y[wrong[0]]} in row {wrong[0]}" if len(wrong) else ""
         raise UserError(f"{name} has labels (dtype {y.dtype}) that are not all numbers or strings{first}; give each "
-                         "row a label, or leave the labels out")
+                        "row a label, or leave the labels out")
     values, codes = np.unique(np.char.decode(y, "utf-8") if y.dtype.kind == "S" else y, return_inverse=True)
     if y.dtype.kind == "f" and (y == np.floor(y)).all():
         values = values.astype(np.int64)  # so that the classes read '3', not '3.0'

@@ -44,7 +44,7 @@ def check_options(options: Features, name: str, *datasets: Dataset) -> None:
         meant = helps[option].partition(":")[0]
         if not words & set(meant.split(", ")):
             raise UserError(f"features.{option}={value!r} has no meaning for {name}, which holds data of the kind "
-                             f"{datasets[0].kind}: it is for {meant.replace('table', 'tables')}; leave it out")
+                            f"{datasets[0].kind}: it is for {meant.replace('table', 'tables')}; leave it out")
 
 
 def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str, Any]:

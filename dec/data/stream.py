@@ -117,18 +117,18 @@ def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
             groups += fragment.split_by_row_group()
         except (OSError, ValueError) as error:  # pyarrow's errors are subclasses of ValueError
             raise UserError(f"{path} is not a Parquet file, or a damaged one ({error}); write it again, for example "
-                             "with DataFrame.to_parquet") from error
+                            "with DataFrame.to_parquet") from error
         fields = [field for field in fragment.physical_schema if not field.name.startswith("__index_level_")]
         schemas.append(pyarrow.schema(fields))
         differ = sorted(set(schemas[0].names) ^ set(schemas[-1].names))
         if differ:
             raise UserError(f"{path} has other columns than {files[0].name}: {', '.join(differ)} in one of them only; "
-                             "write all shards with the same columns")
+                            "write all shards with the same columns")
     try:
         schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
     except pyarrow.ArrowException as error:
         raise UserError(f"{files[0].parent} has tables that do not go together ({error}); cast each column to one "
-                         "type, for example float32") from error
+                        "type, for example float32") from error
     found = [group.row_groups[0] for group in groups]
     starts = np.cumsum([0, *(group.num_rows for group in found)])
     stored = sum(group.total_byte_size for group in found) / max(1, starts[-1] * len(schema))

@@ -225,7 +225,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         if isinstance(X, ParquetRows):  # checked by the reader of the file
             if not reset and X.shape[1] != self.n_features_in_:
                 raise UserError(f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
-                                 f"{self.n_features_in_}")
+                                f"{self.n_features_in_}")
             return X
         rows = validate_data(self, X, dtype=[np.float32, np.uint8], accept_sparse="csr", reset=reset)
         if issparse(rows) or rows.dtype == np.uint8:
@@ -264,7 +264,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         with self._fitted() as fitted:
             if fitted.method.sample is None:
                 raise UserError(f"{type(self).__name__} cannot make up rows: its method is no generative model; vade "
-                                 "and gmvae are")
+                                "and gmvae are")
             if not 0 <= cluster < fitted.k:
                 raise UserError(f"cluster={cluster} must be from 0 to {fitted.k - 1}")
             return fitted.sample(n, cluster, random_state)

@@ -46,7 +46,7 @@ def save(model: DeepClustering | Pipeline, path: str | Path) -> None:
     if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(TRANSFORMERS.values()))):
         names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
         raise UserError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
-                         f"must be one of {names} and an estimator, whose own scaling takes the place of a scaler")
+                        f"must be one of {names} and an estimator, whose own scaling takes the place of a scaler")
     fit = estimator.fit_
     arrays = {"labels": estimator.labels_, "codes": estimator.codes_, "all_labels": estimator.all_labels_}
     arrays |= {f"scaling/{name}": value for name, value in fit.scaling._asdict().items() if value is not None}
@@ -109,13 +109,13 @@ def load(path: str | Path, method: Method | str | Path | None = None) -> DeepClu
         raise UserError(f"{folder / 'config.json'} is damaged or missing ({error})") from error
     if about.get("format") != FORMAT:
         raise UserError(f"{folder} has format {about.get('format')}, but this version of dec reads {FORMAT}: upgrade "
-                         "dec where that is less, else fit it again")
+                        "dec where that is less, else fit it again")
     if about["method"] is None and method is None:
         raise UserError(f"{folder} was fitted with a method of your own; pass it: dec.load(path, method=...)")
     if isinstance(method, str | Path):
         if about["method"] and not about["method"].endswith(".py"):
             raise UserError(f"{folder} was fitted with {about['method']}, which is no method of your own; leave "
-                             f"method={str(method)!r} out")
+                            f"method={str(method)!r} out")
         method = methods.pass_file(method)
     if str(about["method"]).endswith(".py") and not isinstance(method, Method):
         method = method or str(methods.passed_file(about["method"]))

@@ -86,7 +86,7 @@ def passed_file(name: str) -> Path:
     moved = [file for file in _PASSED if file.name == path.name]
     if path not in _PASSED and len(moved) != 1:
         raise UserError(f"the method file {name} is named by a file and not by you, so it is not run; if you trust "
-                         f"it, pass it: --method-file {name}, or in Python dec.load(..., method={name!r})")
+                        f"it, pass it: --method-file {name}, or in Python dec.load(..., method={name!r})")
     return path if path in _PASSED else moved[0]
 
 
@@ -107,7 +107,7 @@ def check_digest(name: str, recorded: str | None, where: Path) -> None:
                       stacklevel=3)
     elif found != recorded:
         raise UserError(f"the method file {passed_file(name)} has changed since {where} was made: its SHA-256 digest "
-                         f"is {found[:12]}, not {recorded[:12]}; restore the file, or train again")
+                        f"is {found[:12]}, not {recorded[:12]}; restore the file, or train again")
 
 
 @functools.cache
@@ -125,7 +125,7 @@ def _from_file(path: Path, digest: str) -> Callable[..., Method]:
     made = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == name and _makes_one(f)]
     if len(made) != 1:
         raise UserError(f"{path} must have one function that returns a method, like `def compact(weight: float = 0.1) "
-                         f"-> Method:`, not {len(made)}")
+                        f"-> Method:`, not {len(made)}")
     return made[0]
 
 

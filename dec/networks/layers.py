@@ -158,7 +158,7 @@ def row_shape(net: config.Network, features: int) -> tuple[tuple[int, ...], bool
     sizes = {"conv": (2, 3), "gru": (2,)}[net.layers]
     if len(net.shape) not in sizes:
         raise UserError(f"network.shape={net.shape} must be (steps, channels)"
-                         f"{' or (height, width, channels)' if 3 in sizes else ''} for network.layers={net.layers!r}")
+                        f"{' or (height, width, channels)' if 3 in sizes else ''} for network.layers={net.layers!r}")
     values = math.prod(net.shape)
     if features not in (values, values + net.shape[0]) or (features != values and len(net.shape) == 3):
         raise UserError(f"network.shape={net.shape} has {values} values, but the rows have {features}")

@@ -40,7 +40,7 @@ def parse(blocks: tuple[str, ...], features: int) -> list[tuple[str, int, int, i
         match = re.fullmatch(rf"({'|'.join(KINDS)}):(\d+)(?:x(\d+))?", block)
         if match is None or (match[1] == "sequence") != bool(match[3]):
             raise UserError(f"blocks: {block!r} must be one of {', '.join(KINDS[:-1])} with a width, like gaussian:3, "
-                             "or sequence:STEPSxCHANNELS")
+                            "or sequence:STEPSxCHANNELS")
         channels = int(match[3] or 0)
         width = int(match[2]) * (channels + 1)
         found.append((match[1], start, start + width, channels))
@@ -129,7 +129,7 @@ def check_values(blocks: tuple[str, ...], x: Any) -> None:
             if not (fine := right(rows[:, start:stop])).all():
                 row, column = np.argwhere(~fine)[0]
                 raise UserError(f"row {first + row}, column {start + column} is {rows[row, start + column]:g}, but "
-                                 f"block {kind}:{stop - start} must hold {told}; change network.blocks or the values")
+                                f"block {kind}:{stop - start} must hold {told}; change network.blocks or the values")
 
 
 def columns(blocks: list) -> int:

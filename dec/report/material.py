@@ -247,7 +247,7 @@ class Material:
         data = read_metrics(folder / METRICS)["data"]
         if (data, len(labels)) != (self.metrics["data"], len(self.labels)):
             raise UserError(f"{folder} is a run on {len(labels)} rows of {data}, this one on {len(self.labels)} of "
-                             f"{self.metrics['data']}; to colour by another run, its rows must be the same")
+                            f"{self.metrics['data']}; to colour by another run, its rows must be the same")
         return labels[self.rows]
 
 

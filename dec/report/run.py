@@ -50,7 +50,7 @@ def write_report(
     if (folder / PLAN).is_file():
         if maps or colour or elbow:
             raise UserError("--map, --colour and --elbow are for single runs, but "
-                             f"{folder} is a table; name one of its runs")
+                            f"{folder} is a table; name one of its runs")
         return comparison_report(folder, formats)
     if elbow is not None and elbow < 3:
         raise UserError(f"--elbow {elbow} must be at least 3: a knee needs numbers of clusters on both sides")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dec.errors import UserError
-
 from pathlib import Path
 
 import pandas as pd
 
-from dec.io import read_json
+from dec.errors import UserError
+from dec.io import markdown, read_json
 from dec.runs.folder import CONFIG, ENVIRONMENT, read_config
-from dec.io import markdown
 
 
 def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
@@ -37,13 +35,13 @@ def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
             if (path / ENVIRONMENT).is_file()]
     if on == "row" and len(runs) == 2 and all(left != right for left, right in zip(*runs)):
         raise UserError(f"--on row joins rows by their place in the file, but {a} is a run on {runs[0][0]} and {b} on "
-                         f"{runs[1][0]}; name a column that both have by --on (an --id or --keep), or give their "
-                         "labels.csv if the rows go together in this order")
+                        f"{runs[1][0]}; name a column that both have by --on (an --id or --keep), or give their "
+                        "labels.csv if the rows go together in this order")
     left, right = (_labels(path, on) for path in (a, b))
     pairs = left.merge(right, on=on, suffixes=("_a", "_b"))
     if pairs.empty:
         raise UserError(f"--on {on}: {a} and {b} have no value of it in common; the first of each are "
-                         f"{left[on].iloc[0]!r} and {right[on].iloc[0]!r}")
+                        f"{left[on].iloc[0]!r} and {right[on].iloc[0]!r}")
     whole = pd.crosstab(pairs["cluster_a"], pairs["cluster_b"], margins=True, margins_name="all")
     counts = whole.to_numpy()[:-1, :-1]
     value = association(counts, method="cramer") if min(counts.shape) > 1 else float("nan")

@@ -1,22 +1,15 @@
-"""What becomes of data on their way to a method, and the layers of its network: as text, and drawn."""
+"""What becomes of data on their way to a method, and the layers of its network."""
 
 from __future__ import annotations
 
-import itertools
-import textwrap
 from typing import NamedTuple
 
-from matplotlib.figure import Figure
 from sklearn.pipeline import Pipeline
 
 from dec import config, methods
 from dec.data.transformers.table import TableFeatures
-from dec.networks.autoencoder import build, parameter_table
+from dec.networks.autoencoder import build, layer_table, parameter_table
 from dec.runs.prepare import prepare
-from dec.report.style import PALETTE, styled
-from dec.networks.autoencoder import layer_table
-
-CHARACTERS = 13  # to the inch of a drawing
 
 
 class Description(NamedTuple):
@@ -74,24 +67,3 @@ def as_text(found: Description) -> str:
     if found.layers:
         lines += ["", layer_table(found.layers)]
     return "\n".join(lines)
-
-
-@styled
-def drawn(found: Description) -> Figure:
-    """The steps as boxes with arrows from each to the next."""
-    most = max(map(len, found.steps))
-    width = max(5.0, 2.3 * most)
-    figure = Figure(figsize=(width, 0.95 * len(found.steps)))
-    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, 1), ylim=(len(found.steps), 0))
-    ax.axis("off")
-    for level, step in enumerate(found.steps):
-        tone = PALETTE[0] if "parameters" in step[0] else "#777777"
-        for i, words in enumerate(step):
-            lines = textwrap.fill(words, int(CHARACTERS * width / len(step)))
-            ax.annotate(lines, ((i + 0.5) / len(step), level + 0.5), ha="center", va="center", fontsize=8,
-                        bbox={"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": tone})
-        before = len(found.steps[level - 1]) if level else 0
-        for start, end in itertools.product(range(before), range(len(step))):
-            ax.annotate("", ((end + 0.5) / len(step), level + 0.25), ((start + 0.5) / before, level - 0.25),
-                        arrowprops={"arrowstyle": "->", "color": "#777777"})
-    return figure

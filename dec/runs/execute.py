@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dec.errors import UserError
-
 import datetime
 import importlib.metadata
 import platform
@@ -23,19 +21,29 @@ from sklearn.pipeline import make_pipeline
 
 from dec import config, methods, metrics
 from dec.data.dataset import Dataset
-from dec.io import cache_dir
+from dec.errors import UserError
 from dec.estimators.deep_clustering import OWN, DeepClustering
-from dec.io import read_json, write_json
-from dec.runs.folder import (CONFIG, ENVIRONMENT, METRICS, PLAN, PRETRAINED, TABLE, finished, read_config, read_plan, slug)
 from dec.estimators.parameters import PARTS
+from dec.estimators.saving import save as save_model
+from dec.io import cache_dir, read_arrays, read_json, write, write_json
+from dec.runs.folder import (
+    CONFIG,
+    ENVIRONMENT,
+    METRICS,
+    PLAN,
+    PRETRAINED,
+    TABLE,
+    finished,
+    read_config,
+    read_plan,
+    slug,
+)
 from dec.runs.predict import labels_table
 from dec.runs.prepare import prepare, read_anew, resolved
-from dec.training.progress import Progress
 from dec.runs.results import failures, results
-from dec.estimators.saving import save as save_model
-from dec.io import read_arrays, write
 from dec.training.checkpoint import Checkpoints
 from dec.training.fit import BEFORE
+from dec.training.progress import Progress
 from dec.training.session import Session
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from dec.errors import UserError
-
-from dec.io import read_json
-
-import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dec import config
-from dec.io import write
+from dec.errors import UserError
+from dec.io import read_json
 
 PLAN, CONFIG, METRICS, ENVIRONMENT, TABLE = "plan.json", "config.json", "metrics.json", "environment.json", "table.md"
 LABELS = "labels.csv"

@@ -9,10 +9,9 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from dec.config import Features
-from dec.data.dataset import Dataset
-from dec.data.readers import load
-from dec.data.dataset import row_blocks
+from dec.data.dataset import Dataset, row_blocks
 from dec.data.kinds import check_options, fit_features, numbers
+from dec.data.readers import load
 from dec.data.stream import ParquetTable
 from dec.io import markdown
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dec.errors import UserError
-
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,17 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from dec import config, metrics
-from dec.estimators.anomaly import judge
 from dec.data.dataset import Dataset
-from dec.data.readers import load
 from dec.data.kinds import numbers
-from dec.data.transformers.table import TableFeatures
+from dec.data.readers import load
 from dec.data.readers.tabular import missing_rows
+from dec.data.transformers.table import TableFeatures
+from dec.errors import UserError
+from dec.estimators.anomaly import judge
 from dec.estimators.deep_clustering import DeepClustering
-from dec.runs.folder import CONFIG, PLAN, read_config, read_plan, slug
-from dec.methods.base import labels_of
 from dec.estimators.saving import load as load_model
+from dec.methods.base import labels_of
+from dec.runs.folder import CONFIG, PLAN, read_config, read_plan, slug
 
 
 def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
     """The kept model of a run, and other data with their rows as the model takes them."""
     if (folder / PLAN).is_file():
         raise UserError(f"{folder} is a table; name one of its runs: "
-                         + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
+                        + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
     saved = load_model(folder)
     features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
     options = read_config(folder / CONFIG).features if (folder / "model").is_dir() else config.Features()
@@ -63,7 +62,7 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
     dataset, index, x = numbers(features, dataset, spec)
     if x.shape[1] != model.n_features_in_:
         raise UserError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
-                         "data of that width")
+                        "data of that width")
     return model, dataset, index, x
 
 

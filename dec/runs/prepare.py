@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dec.errors import UserError
-
 import dataclasses
 import functools
 from typing import Any, Literal, NamedTuple
@@ -13,8 +11,9 @@ from sklearn.base import BaseEstimator
 
 from dec import config, methods
 from dec.data.dataset import Dataset
-from dec.data.readers import load
 from dec.data.kinds import check_options, fit_features, numbers
+from dec.data.readers import load
+from dec.errors import UserError
 from dec.networks.autoencoder import build
 from dec.training import mesh
 from dec.training.augment import Augment
@@ -93,7 +92,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     training = dataset if pretrain_on is None else load(pretrain_on, limit, unnamed, labels=False)
     if training.kind != dataset.kind:
         raise UserError(f"--pretrain-on {pretrain_on} holds data of the kind {training.kind}, --data {data} of the "
-                         f"kind {dataset.kind}; they must be alike")
+                        f"kind {dataset.kind}; they must be alike")
     check_options(options, data, dataset, training)
     features, told, rows = fit_features(training, options, pretrain_on or data)
     dataset = dataclasses.replace(dataset, source=dataset.source + told)
@@ -101,7 +100,7 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     other = None if pretrain_on is None else numbers(features, training, pretrain_on, rows)[2]
     if other is not None and other.shape[1] != x.shape[1]:
         raise UserError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
-                         "they must be alike")
+                        "they must be alike")
     return dataset, index, features, x, other, None if pretrain_on is None else training.digest
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dec.errors import UserError
-
 from dataclasses import dataclass
 from typing import Any
 
 from dec.config import Run, from_dict, unknown
+from dec.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ And what of it is by chance: intervals, paired tests over seeds, and their corre
 
 from __future__ import annotations
 
-from dec.io import markdown
-
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from dec.io import markdown
 
 EXTERNAL = ("acc", "nmi", "ari", "ami")
 SECONDS = ("compile", "pretrain", "cluster")

@@ -81,7 +81,7 @@ def choose_k(x: np.ndarray, ks: Iterable[int] = range(1, 30), seeds: int = 5, ra
     tried = [k for k in ks if 1 <= k <= most]
     if len(tried) < 3:
         raise UserError(f"ks={ks} leaves {len(tried)} values of k from 1 to {most}, the most that {n} rows allow; "
-                         "give at least 3, or more rows")
+                        "give at least 3, or more rows")
     codes = [principal(one[rows], random_state) for one in codes[:seeds]]
     with warnings.catch_warnings(), threadpool_limits(1):  # many small fits: threads would wait for each other
         warnings.simplefilter("ignore")  # mixtures and k-means of a wrong k that do not converge

@@ -41,7 +41,7 @@ class Augment(NamedTuple):
             least = 2 if name == "cutout" else 3
             if getattr(chosen, name) and len(shape) < least:
                 raise UserError(f"augmentation.{name} needs rows with a shape, but network.shape={shape}; set it to "
-                                 f"(height, width, channels){' or (steps, channels)' if least == 2 else ''}")
+                                f"(height, width, channels){' or (steps, channels)' if least == 2 else ''}")
         return cls(chosen, shape)
 
     def __call__(self, x: Float[Array, "b d"], key: Key[Array, ""]) -> Float[Array, "b d"]:

@@ -36,7 +36,7 @@ class Checkpoint(NamedTuple):
         expected, structure = jax.tree.flatten(like)
         if [(leaf.shape, leaf.dtype) for leaf in self.leaves] != [(leaf.shape, leaf.dtype) for leaf in expected]:
             raise UserError("the saved arrays do not fit this configuration: it, or the version of a library, has "
-                             "changed")
+                            "changed")
         return jax.tree.unflatten(structure, [jnp.asarray(leaf) for leaf in self.leaves])
 
 

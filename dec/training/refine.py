@@ -223,7 +223,7 @@ class Refine:
     def _check_frozen(self, path: tuple, old: Array, new: Array) -> None:
         if new is not old and self._frozen(path):
             raise UserError(f"refinement.freeze={self.config.freeze!r} must be 'none' for a method that changes the "
-                             "network itself between epochs, as brb_every asks for")
+                            "network itself between epochs, as brb_every asks for")
 
     def labels(self, data: Data, state: State) -> Int[Array, " n"]:
         """The cluster of every row at the end, for one seed."""

@@ -177,7 +177,7 @@ def streams(x: Rows, stream_above: float) -> bool:
     above = nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31)  # more than int32 can count
     if above and mesh.size(mesh.DATA) * mesh.size(mesh.SEEDS) > 1:
         raise UserError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh no rows "
-                         "are streamed: raise it, or do without the mesh")
+                        "are streamed: raise it, or do without the mesh")
     return above
 
 

@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 import pandas as pd
 from command_line import run
 
-from dec.runs.describe import Description, as_text, drawn
+from dec.report.architecture import drawn
+from dec.runs.describe import Description, as_text
 
 
 def test_a_table(tmp_path, monkeypatch):

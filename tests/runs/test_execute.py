@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from command_line import run as dec
 
-from dec.runs import folder as folders
-from dec.cli import arguments as options
-from dec.runs import prepare as prepared
-from dec.runs import execute as runs
-from dec.cli import start
 from dec import config
+from dec.cli import arguments as options
+from dec.cli import start
 from dec.data.readers import load
-from dec.runs.prepare import prepare
 from dec.estimators.saving import load as load_model
+from dec.runs import execute as runs
+from dec.runs import folder as folders
+from dec.runs import prepare as prepared
+from dec.runs.prepare import prepare
 from dec.training.fit import Fit
 
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "

@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
-from dec.cli import main as cli
 from dec import config
+from dec.cli import main as cli
 from dec.errors import UserError
 from dec.runs.presets import PRESETS, preset
 

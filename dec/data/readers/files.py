@@ -62,8 +62,8 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
         x, y = read_idx(file), None
     else:
         raise UserError(f"{path} is no file of a known kind: those are {' '.join(sorted(SUFFIXES))} and IDX, and "
-                         "folders of images, .txt, .npy or .parquet. Write arrays with np.savez('data.npz', X=x, "
-                         "y=labels), tables with DataFrame.to_csv('data.csv', index=False)")
+                        "folders of images, .txt, .npy or .parquet. Write arrays with np.savez('data.npz', X=x, "
+                        "y=labels), tables with DataFrame.to_csv('data.csv', index=False)")
     x = as_raw(x, str(path))
     y, classes = (None, ()) if y is None else encode_labels(y, x.shape[0], str(path))
     return Dataset(name, x, y, classes, f"{path}, {x.shape[0]} rows")
@@ -97,8 +97,8 @@ def read_numpy(path: Path) -> Rows:
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if "pickle" in str(error) or "Python objects" in str(error):  # NumPy's only signs of object arrays and pickles
             raise UserError(f"{path} holds pickled objects{key and f' in {key!r}'}, which are not read because they "
-                             "can run code; save a plain numeric array, for example np.asarray(x, dtype=np.float32), "
-                             "and labels as y.astype(str)") from error
+                            "can run code; save a plain numeric array, for example np.asarray(x, dtype=np.float32), "
+                            "and labels as y.astype(str)") from error
         raise UserError(f"{path} is damaged or incomplete ({error}); copy or write it again") from error
     return _rows_and_labels(arrays, str(path), map(repr, found))
 
@@ -128,7 +128,7 @@ def _rows_and_labels(arrays: dict[str, np.ndarray], where: str, found: Iterable[
     x, y = (next((arrays[key] for key in keys if key in arrays), None) for keys in (ROWS, LABELS))
     if x is None:
         raise UserError(f"{where} has no array {' or '.join(map(repr, ROWS))}, only {', '.join(found) or 'nothing'}; "
-                         "rename that of the rows to 'X' (and that of labels to 'y')")
+                        "rename that of the rows to 'X' (and that of labels to 'y')")
     return x, y
 
 
@@ -150,13 +150,13 @@ def read_idx(path: Path) -> np.ndarray:
     content = read_bytes(path)
     if not IDX.match(content):
         raise UserError(f"{path} is not an IDX file: it starts with {content[:4].hex(' ') or 'nothing'}, not with "
-                         "00 00, a type and a number of dimensions; download it again")
+                        "00 00, a type and a number of dimensions; download it again")
     dtype, start = np.dtype(IDX_DTYPES[content[2]]), 4 + 4 * content[3]
     shape = tuple(int.from_bytes(content[i:i + 4], "big") for i in range(4, min(start, len(content)), 4))
     promised = start + math.prod(shape) * dtype.itemsize
     if promised != len(content):
         raise UserError(f"{path} should have {promised} bytes by its header (shape {shape}) but has {len(content)}; "
-                         "it is incomplete or damaged: download it again")
+                        "it is incomplete or damaged: download it again")
     return np.frombuffer(content, dtype, offset=start).reshape(shape)
 
 

@@ -41,10 +41,10 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
         found = _found(files) or "nothing"
         if not kinds:
             raise UserError(f"{path} is a folder without a file to read: it holds {found}; give one with images "
-                             f"({' '.join(s for s in KINDS if KINDS[s] == 'image')}), .txt files, .npy recordings or "
-                             ".parquet shards")
+                            f"({' '.join(s for s in KINDS if KINDS[s] == 'image')}), .txt files, .npy recordings or "
+                            ".parquet shards")
         raise UserError(f"{path} is a folder with several kinds of data: it holds {found} (first "
-                         f"{', '.join(map(str, sorted(kinds.values())))}); keep one kind in a folder of its own")
+                        f"{', '.join(map(str, sorted(kinds.values())))}); keep one kind in a folder of its own")
     others = _found([file for file in files if file.suffix.lower() not in KINDS])
     told = f"; not read: {others}" if others else ""
     name, kind = path.resolve().name, next(iter(kinds))
@@ -52,7 +52,7 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
         nested = next((file for file in used if len(file.parts) > 1), None)
         if nested:
             raise UserError(f"{path} has Parquet shards in sub-folders ({nested}); put all shards of a table into one "
-                             "folder")
+                            "folder")
         frame = read_parquet([path / file for file in used])
         dataset = table_dataset(frame, name, str(path), features, labels)
         return replace(dataset, source=dataset.source + told)
@@ -78,8 +78,8 @@ def _labels(path: Path, files: list[Path], needed: bool) -> tuple[np.ndarray | N
     if max(depths) > 2:
         deep = depths[max(depths)]
         raise UserError(f"{path} has sub-folders in sub-folders ({deep}); give the folder whose sub-folders are the "
-                         f"labels, such as {path / deep.parts[0]}")
+                        f"labels, such as {path / deep.parts[0]}")
     if 1 in depths:
         raise UserError(f"{path} has files both in sub-folders, which are their labels ({depths[2]}), and outside "
-                         f"({depths[1]}); move all into sub-folders, or none")
+                        f"({depths[1]}); move all into sub-folders, or none")
     return encode_labels(np.array([file.parts[0] for file in files]), len(files), str(path))

@@ -160,7 +160,7 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
     for s, (x, y) in zip(splits, parts):
         if y is None or (entry.shape and math.prod(x.shape[1:]) != math.prod(entry.shape)):
             raise UserError(f"{found[s][0]} should have labels and rows of shape {entry.shape}, but has rows of shape "
-                             f"{x.shape[1:]} and {'no' if y is None else 'its'} labels; download it again")
+                            f"{x.shape[1:]} and {'no' if y is None else 'its'} labels; download it again")
     x = np.concatenate([part[0] for part in parts])
     x = as_raw(x.reshape(-1, *entry.shape), name) if entry.shape else x
     y, classes = encode_labels(np.concatenate([part[1] for part in parts]), len(x), name)

@@ -127,7 +127,7 @@ def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable, whe
              for name in ("columns", "drop", "keep")}
     if features.columns and not lists["columns"]:
         raise UserError(f"{where} lacks the columns {', '.join(map(repr, features.columns))} that are to be used; "
-                         f"add them (it has {', '.join(map(repr, frame.columns))})")
+                        f"add them (it has {', '.join(map(repr, frame.columns))})")
     id, label = (name if name in frame.columns else None for name in (features.id, features.label))
     if label and frame[[label]][:][label].isna().any():
         lists["drop"], label = (*lists["drop"], label), None
@@ -147,12 +147,12 @@ def read_text(path: Path) -> bytes:
     except UnicodeDecodeError as error:
         if content.startswith(b"PK\x03\x04"):
             raise UserError(f"{path} is a zip file or an Excel workbook, not text; unpack it, or save the sheet as "
-                             "CSV UTF-8") from error
+                            "CSV UTF-8") from error
         line, start = content.count(b"\n", 0, error.start) + 1, content.rfind(b"\n", 0, error.start) + 1
         encoding = "UTF-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "WINDOWS-1252"
         raise UserError(f"{path} is not UTF-8: byte 0x{content[error.start]:02x} at position {error.start - start} of "
-                         f"line {line}. Convert it, with the encoding that it has: iconv -f {encoding} -t UTF-8 "
-                         f"{path.name.removesuffix('.gz')} > new-file") from error
+                        f"line {line}. Convert it, with the encoding that it has: iconv -f {encoding} -t UTF-8 "
+                        f"{path.name.removesuffix('.gz')} > new-file") from error
 
 
 def _separated(path: Path, text: bytes, separator: str, names: Collection[str]) -> pd.DataFrame:
@@ -186,8 +186,8 @@ def _check_fields(path: Path, text: bytes, separator: str) -> list[str]:
         for fields in lines:
             if len(fields) != len(header) and (len(fields) > 1 or "".join(fields).strip()):
                 raise UserError(f"{path} has {len(fields)} fields in the row at line {first}, but the header names "
-                                 f"{len(header)} columns; correct that row, or put fields that hold {separator!r} in "
-                                 "double quotes")
+                                f"{len(header)} columns; correct that row, or put fields that hold {separator!r} in "
+                                "double quotes")
             first = lines.line_num + 1
         return header
     finally:
@@ -199,14 +199,14 @@ def _check_header(path: Path, header: list[str], separator: str) -> None:
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise UserError(f"{path} names two columns {twice[0]!r} in its first line; rename one, or put a header with "
-                         "the names of the columns above the rows if there is none")
+                        "the names of the columns above the rows if there is none")
     if header != [str(i) for i in range(len(header))] and not np.isnan(pd.to_numeric(header, errors="coerce")).any():
         raise UserError(f"{path} has nothing but numbers in its first line ({', '.join(header[:3])}, ...), where the "
-                         "names of the columns belong; put a header above the rows, or names that are no numbers")
+                        "names of the columns belong; put a header above the rows, or names that are no numbers")
     other = next((mark for mark in ",;\t|" if mark != separator and mark in header[0]), None)
     if len(header) == 1 and other:
         raise UserError(f"{path} seems to be separated by {other!r}, not by {separator!r}: its header is {header[0]!r}"
-                         "; write it again with commas (.csv) or tabs (.tsv)")
+                        "; write it again with commas (.csv) or tabs (.tsv)")
 
 
 def _check_first_line(path: Path, header: list[str], frame: pd.DataFrame) -> None:
@@ -228,7 +228,7 @@ def _check_first_line(path: Path, header: list[str], frame: pd.DataFrame) -> Non
     line = f"{', '.join(header[:4])}{', ...' if len(header) > 4 else ''}"
     if numeric + other and all(numeric + other):
         raise UserError(f"{path} has a first line like the rows below it ({line}), where the names of the columns "
-                         "belong; put a line with the names above it, or change a name that is also a value")
+                        "belong; put a line with the names above it, or change a name that is also a value")
     if numeric and other and all(numeric):
         warnings.warn(f"the first line of {path} ({line}) is taken for the names of the columns, although it has "
                       "numbers above numbers; if it is a row, put a line with names above it", stacklevel=2)
@@ -246,7 +246,7 @@ def _json_lines(path: Path, text: bytes) -> pd.DataFrame:
             record, why = None, f" ({error.msg} at position {error.pos})"
         if not isinstance(record, dict):
             raise UserError(f"{path} has {line.strip()[:40]!r} in line {number}, not a JSON object{why}; write one "
-                             "object a line, such as {\"price\": 3.5, \"brand\": \"Nokia\"}")
+                            "object a line, such as {\"price\": 3.5, \"brand\": \"Nokia\"}")
         records.append(record)
     return pd.DataFrame(records)
 
@@ -260,12 +260,12 @@ def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
                 raise UserError(unknown(f"column (features.{option}) of {where}:", name, columns))
             if option in ("id", "keep") and (name in RESERVED or name.startswith("seed_")):
                 raise UserError(f"features.{option}={name!r} is the name of a column that labels.csv has of its own; "
-                                 f"rename the column in {where}")
+                                f"rename the column in {where}")
     apart = {*features.drop, *features.keep, features.id, features.label}
     inputs = [name for name in dict.fromkeys(features.columns or columns) if name not in apart]
     if not inputs:
         raise UserError(f"{where} has no column left to cluster by: it has {', '.join(columns)}; take some out of "
-                         "features.drop, features.id and features.label, or name others in features.columns")
+                        "features.drop, features.id and features.label, or name others in features.columns")
     return inputs
 
 
@@ -277,7 +277,7 @@ def _check_scalars(column: pd.Series, where: str) -> None:
     if nested.any():
         row = nested.idxmax()
         raise UserError(f"{where} has a {type(column[row]).__name__} in column {column.name!r}, row {row}; write its "
-                         f"parts as columns of their own, or leave it out with features.drop={column.name}")
+                        f"parts as columns of their own, or leave it out with features.drop={column.name}")
 
 
 def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: str) -> tuple[np.ndarray, str]:
@@ -298,7 +298,7 @@ def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: 
     told = f"dropped {gone.sum()} of {len(gone)} rows: missing {lacking}"
     if gone.all():
         raise UserError(f"{where} has a missing value in every row ({told}); leave out the columns that lack most "
-                         "with features.drop, or set features.missing=impute")
+                        "with features.drop, or set features.missing=impute")
     return gone, f"; {told}"
 
 
@@ -309,7 +309,7 @@ def _ids(frame: pd.DataFrame | ParquetTable, name: str, where: str) -> pd.Series
         row = column.duplicated().idxmax()
         first = (column == column[row]).idxmax()
         raise UserError(f"{where} has '{column[row]}' in column {name!r}, which names the rows (features.id), both in "
-                         f"row {first} and in row {row}; remove one of them, or name another column")
+                        f"row {first} and in row {row}; remove one of them, or name another column")
     return column
 
 

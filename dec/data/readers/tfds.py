@@ -42,7 +42,7 @@ def prepare(name: str, source: Path) -> str:
         raise UserError(unknown("data set to prepare", name, ["usps"]))
     if data_dir() is None:
         raise UserError("no folder to prepare usps in: set DEC_DATA to the folder for data sets; it goes into the "
-                         "folder tfds in that one")
+                        "folder tfds in that one")
     from dec.data.readers.usps import Usps  # registers it, which reading does not need
 
     builder = Usps(data_dir=data_dir() / "tfds", file_format="array_record")
@@ -80,7 +80,7 @@ def read_tfds(spec: str) -> Dataset:
         near = nearest(name, tfds.list_builders(with_community_datasets=False))
         hint = f" Did you mean {near!r}?" if near else ""
         raise UserError(f"Unknown data set 'tfds:{name}'.{hint} tensorflow_datasets.list_builders() lists all, and "
-                         f"a set of your own must be prepared under {root or 'the default folder of tfds'}.") from None
+                        f"a set of your own must be prepared under {root or 'the default folder of tfds'}.") from None
     splits = list(builder.info.splits)
     if not splits:
         raise FileNotFoundError(unprepared)
@@ -93,7 +93,7 @@ def read_tfds(spec: str) -> Dataset:
         if "format" in str(error):
             raise FileNotFoundError(unprepared) from None
         raise UserError(f"tfds:{name} has no split {chosen!r}, or no rows in it ({error}); it has "
-                         f"{', '.join(splits)}") from None
+                        f"{', '.join(splits)}") from None
 
     inputs, label = _features(name, builder.info)
     written = (builder.data_path / "dataset_info.json").stat().mtime  # a set that is prepared anew is decoded anew
@@ -133,8 +133,8 @@ def _features(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str | None]:
     pair = info.supervised_keys if info.supervised_keys and len(info.supervised_keys) == 2 else inputs[:1] + labels[:1]
     if not inputs or pair[0] not in inputs:
         raise UserError(f"tfds:{name} has no text, image or numeric tensor to cluster; its features are "
-                         f"{', '.join(f'{key} ({type(f).__name__})' for key, f in info.features.items())}. Turn it "
-                         "into numbers and save them as .npz")
+                        f"{', '.join(f'{key} ({type(f).__name__})' for key, f in info.features.items())}. Turn it "
+                        "into numbers and save them as .npz")
     label = next((key for key in pair[1:] if kinds.get(key, "") in "iu"), None)  # a float is a quantity, not a class
     return pair[0], label
 
@@ -151,10 +151,10 @@ def _decode(name: str, rows: Any, inputs: str, label: str | None) -> dict[str, n
                 value = value.decode()
             except UnicodeDecodeError as error:
                 raise UserError(f"{inputs!r} of {name} is not UTF-8 in row {i} ({error}); turn it into numbers and "
-                                 "save them as .npz") from error
+                                "save them as .npz") from error
         if not text and np.shape(value) != first.shape:
             raise UserError(f"{inputs!r} of {name} has shape {first.shape} in row 0 but {np.shape(value)} in row {i}; "
-                             "bring all rows to one shape and save them as .npz")
+                            "bring all rows to one shape and save them as .npz")
         x[i] = value
         if label:
             y.append(row[label])

@@ -36,7 +36,7 @@ def as_frame(X: Any, needed: Iterable[str] = ()) -> pd.DataFrame:
     absent = [name for name in needed if name not in X.columns]
     if absent:
         raise UserError(f"X lacks the columns {', '.join(map(repr, absent))} that were there in fit; add them, with "
-                         f"missing values if need be (it has {', '.join(map(repr, X.columns))})")
+                        f"missing values if need be (it has {', '.join(map(repr, X.columns))})")
     return X
 
 

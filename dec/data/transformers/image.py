@@ -57,8 +57,8 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
             first, colourful = first or size, colourful or colour
             if self.size is None and size != first:
                 raise UserError(f"{_name(X, row)} is {size[0]} x {size[1]} (height x width), but {_name(X, 0)} is "
-                                 f"{first[0]} x {first[1]}; resize all to one, for example by --size "
-                                 f"{first[0]},{first[1]} (in Python size={first})")
+                                f"{first[0]} x {first[1]}; resize all to one, for example by --size "
+                                f"{first[0]},{first[1]} (in Python size={first})")
         size = tuple(map(int, self.size or first))
         self.shape_ = (*size, 3) if self.colour == "rgb" or (self.colour == "keep" and colourful) else size
         self.blocks_ = (f"gaussian:{np.prod(self.shape_)}",)
@@ -80,7 +80,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
             image = _read(X, row, _flat).convert("RGB" if len(self.shape_) == 3 else "L")
             if image.size != (width, height) and self.size is None:
                 raise UserError(f"{_name(X, row)} is {image.height} x {image.width} (height x width), but the images "
-                                 f"of the fit are {height} x {width}; fit with size=({height}, {width}) to resize")
+                                f"of the fit are {height} x {width}; fit with size=({height}, {width}) to resize")
             rows[row] = image.resize((width, height), Image.Resampling.BILINEAR)  # a copy where it has that size
         return rows.reshape(len(X), -1)
 
@@ -117,7 +117,7 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
         value = np.asarray(value)
         if value.dtype != np.uint8 or 0 in value.shape or not (value.ndim == 2 or value.shape[2:] == (3,)):
             raise UserError(f"{_name(X, row)} has shape {value.shape} and dtype {value.dtype}, but must be a path or "
-                             "uint8 of [h, w] or [h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
+                            "uint8 of [h, w] or [h, w, 3]; bring values in 0..1 there by (255 * x).astype(np.uint8)")
         return what(Image.fromarray(value))
     try:
         with Image.open(as_path(value)) as image:
@@ -126,7 +126,7 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
         raise FileNotFoundError(f"{_name(X, row)} does not exist; check the path and the working directory") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
         raise UserError(f"{_name(X, row)} is no image that can be read ({error}); remove it, or save it again as an "
-                         "8-bit PNG") from error
+                        "8-bit PNG") from error
 
 
 def _look(image: Image.Image) -> tuple[tuple[int, int], bool]:

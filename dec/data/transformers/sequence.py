@@ -71,13 +71,13 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
             name = item_name("recording", i, value)
             if recording.shape[1] != channels:
                 raise UserError(f"{name} has {recording.shape[1]} channels, but those of the fit have "
-                                 f"{channels}; give the same channels")
+                                f"{channels}; give the same channels")
             if self.window is None and len(recording) > steps:
                 raise UserError(f"{name} has {len(recording)} steps, but the longest of the fit has "
-                                 f"{steps}; fit with window={steps} to cut longer ones, or shorten it")
+                                f"{steps}; fit with window={steps} to cut longer ones, or shorten it")
             if len(recording) < steps and not self.masked_:
                 raise UserError(f"{name} has {len(recording)} steps, but none of the fit has less than "
-                                 f"{steps}, so rows have no mask; leave it out, or fit with window={len(recording)}")
+                                f"{steps}, so rows have no mask; leave it out, or fit with window={len(recording)}")
         places, width = self._places(recordings), steps * channels
         rows = np.zeros((len(places), width + steps * self.masked_), np.float32)
         for row, (i, start) in zip(rows, places):
@@ -100,7 +100,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         width = steps * (channels + self.masked_)
         if X.ndim != 2 or X.shape[1] != width:
             raise UserError(f"the rows have shape {X.shape}, but {steps} steps of {channels} channels need "
-                             f"(n, {width})" + (" with the mask" if self.masked_ else ""))
+                            f"(n, {width})" + (" with the mask" if self.masked_ else ""))
         values = X[:, :steps * channels].reshape(-1, steps, channels)
         return np.where(X[:, steps * channels:, None] < 0.5, np.float32(np.nan), values) if self.masked_ else values
 
@@ -129,7 +129,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
             check_rows(recording, f"{name}, of [steps, channels],")
             if recordings and recording.shape[1] != recordings[0].shape[1]:
                 raise UserError(f"{name} has {recording.shape[1]} channels, but recording 0 has "
-                                 f"{recordings[0].shape[1]}; give all the same channels")
+                                f"{recordings[0].shape[1]}; give all the same channels")
             recordings.append(recording.astype(np.float32, copy=False))
         return recordings
 

@@ -216,7 +216,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
             why = "; ".join(f"{name!r} {reason}" for name, reason in self.dropped_.items()) or "the table has none"
             why = "there is one row only" if len(X) == 1 else why
             raise UserError(f"no column is left to use: {why}; choose a kind for one, by --kinds COLUMN=KIND (in "
-                             "Python kinds=...)")
+                            "Python kinds=...)")
 
     def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
         """The values [n] of the used columns: float64, or str objects; NaN where missing."""
@@ -225,8 +225,8 @@ class TableFeatures(TransformerMixin, BaseEstimator):
             where = np.flatnonzero(pd.isna(column))
             if where.size:
                 raise UserError(f"column {name!r} has {where.size} missing values, the first in row "
-                                 f"{X.index[where[0]]}, and missing={self.missing!r} allows none here; fill them in, "
-                                 "leave such rows or the column out, or use missing='impute' or 'category'")
+                                f"{X.index[where[0]]}, and missing={self.missing!r} allows none here; fill them in, "
+                                "leave such rows or the column out, or use missing='impute' or 'category'")
         return values
 
     def _clean(self, values: dict[str, np.ndarray]) -> pd.DataFrame:

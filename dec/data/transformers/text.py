@@ -71,7 +71,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         if not rows.nnz:
             stops = " but English stop words (keep those by --stop-words false, in Python stop_words=False)"
             raise UserError(f"none of the {len(texts)} texts has a word, which is two or more letters or digits in a "
-                             f"row,{stops if self.stop_words else ''}; look whether this is the column of texts")
+                            f"row,{stops if self.stop_words else ''}; look whether this is the column of texts")
         if self.text != "hashing":  # plain integers, because skops writes a file for each NumPy one
             vectorizer.vocabulary_ = {word: int(column) for word, column in vectorizer.vocabulary_.items()}
         self.vectorizer_ = vectorizer
@@ -103,7 +103,7 @@ def _texts(X: Iterable[str]) -> list[str]:
     for row, value in enumerate(texts):
         if not isinstance(value, str):
             raise UserError(f"the text in row {row} is {value!r} of type {type(value).__name__}, not a string; leave "
-                             "the row out if it is missing, or convert the column, for example with column.astype(str)")
+                            "the row out if it is missing, or convert the column, for example with column.astype(str)")
     return texts
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from command_line import run as dec
 
-from dec.selection import select as module
+from dec.runs import select as module
+from dec.runs.select import select
+from dec.selection.ace import ace, measure
 from dec.selection.agreement import agreement
-from dec.selection.select import ace, measure, select
 
 METHODS = ("kmeans", "ae+kmeans", "agglomerative")
 TINY = ("--hidden", 16, "--code-size", 3, "--pretraining.epochs", 3, "--limit", 200, "--quiet")
