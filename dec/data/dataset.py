@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 
 from dec.config import Features
 from dec.data import processes
@@ -209,26 +209,6 @@ def check_rows(x: Any, name: str) -> None:
             column = np.argmin(np.isfinite(raw[0].astype(np.float32)))
             raise UserError(f"{name} has the value {raw[0, column]} in row {row}, column {column}; remove "
                             "such rows, or fill them in or rescale them to finite float32 values")
-
-
-def as_raw(x: Any, name: str) -> Any:
-    """`x` checked by `check_rows`: booleans and integers in 0..255 as uint8, all else as float32.
-
-    A memory map keeps its dtype, and so does an array whose differences float32 would round away. A sparse array
-    becomes CSR without repeated entries.
-    """
-    if issparse(x):
-        x = csr_array(x)
-        x.sum_duplicates()
-    check_rows(x, name)
-    if isinstance(x, np.memmap):
-        return x
-    from dec.data.scaling import needs_float64
-
-    if needs_float64(x):
-        return x
-    small = not issparse(x) and x.dtype.kind in "biu" and x.min() >= 0 and x.max() <= 255
-    return x.astype(np.uint8 if small else np.float32, copy=False)
 
 
 def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -21,7 +21,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dec import config, methods
-from dec.data.scaling import needs_float64
+from dec.data.precision import needs_float64
 from dec.data.stream import ParquetRows
 from dec.errors import UserError
 from dec.estimators import saving as saved

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dec.config import Features
-from dec.data.dataset import Dataset, as_raw, check_rows, data_dir, encode_labels, sample_rows
+from dec.data.dataset import Dataset, check_rows, data_dir, encode_labels, sample_rows
 from dec.data.kinds import check_options
+from dec.data.precision import as_raw
 from dec.io import cache_dir
 
 

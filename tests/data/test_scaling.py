@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 from sklearn.metrics import adjusted_rand_score
 
 import dec
-from dec.data.scaling import fit_scaling, float64_offset, needs_float64
+from dec.data.precision import float64_offset, needs_float64
+from dec.data.scaling import fit_scaling
 
 KINDS = ("power", "range", "symmetric", "standard", "none")
 

@@ -16,7 +16,8 @@ import numpy as np
 import scipy.sparse
 
 from dec.config import Features
-from dec.data.dataset import Dataset, as_raw, encode_labels, read_bytes
+from dec.data.dataset import Dataset, encode_labels, read_bytes
+from dec.data.precision import as_raw
 from dec.data.readers import tabular
 from dec.data.readers.folder import read_folder
 from dec.errors import UserError

@@ -15,7 +15,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from dec.config import digest, nearest, unknown
-from dec.data.dataset import Dataset, as_raw, data_dir, encode_labels
+from dec.data.dataset import Dataset, data_dir, encode_labels
+from dec.data.precision import as_raw
 from dec.errors import UserError
 from dec.io import cache_dir
 
