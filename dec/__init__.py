@@ -11,7 +11,7 @@ from typing import Any
 # Public name -> module. Imported on first use: `dec --help` need not wait for jax.
 _PUBLIC = {
     "DeepClustering": "dec.estimators.deep_clustering",
-    "load": "dec.estimators.saving",
+    "load": "dec.estimators.loading",
     "save": "dec.estimators.saving",
     "load_data": "dec.data.readers",
     "choose_k": "dec.selection.choose_k",

@@ -127,3 +127,59 @@ def test_readme_method_works_from_outside_the_package(tmp_path, monkeypatch, blo
     assert "broken.py, line 2: ZeroDivisionError: division by zero" in run("train", "--method-file=broken.py")[2]
     (tmp_path / "two.py").write_text(code + code.replace("def compact", "def other"))
     assert "not 2" in run("train", "--method-file", "two.py")[2]
+
+
+# Arrows between the rooms of the house go down only.
+
+CORE = {"config", "metrics", "io", "errors", "paths", "methods", "networks", "shallow", "training", "estimators",
+        "selection"}
+ABOVE = {  # room -> what it may not import
+    **dict.fromkeys(CORE, ("dec.runs", "dec.cli", "dec.report", "dec.data.readers")),
+    "data": ("dec.runs", "dec.cli", "dec.report", "dec.estimators", "dec.training", "dec.methods", "dec.networks"),
+    "runs": ("dec.cli", "dec.report"),
+    "report": ("dec.cli",),
+}
+HEAVY = ("matplotlib", "h5py", "jinja2", "tensorflow_datasets")  # which the core does without
+
+
+MODULES = {  # each module of the package, with all that it imports, also within functions
+    ".".join(("dec", *file.relative_to(ROOT / "dec").with_suffix("").parts)).removesuffix(".__init__"): imports(file)
+    for file in (ROOT / "dec").rglob("*.py")
+}
+
+
+def test_no_room_imports_one_above_it():
+    for name, found in MODULES.items():
+        room = name.split(".")[1] if "." in name else ""
+        for other in ABOVE.get(room, ()):
+            wrong = {one for one in found if one == other or one.startswith(f"{other}.")}
+            assert not wrong, f"{name} imports {wrong}"
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    packages = {name.rpartition(".")[0] for name in MODULES}
+    graph = {name: found & (MODULES.keys() - packages) - {name} for name, found in MODULES.items()}
+    while leaves := [name for name, found in graph.items() if not found & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert not graph
+
+
+def test_the_core_works_without_the_libraries_of_readers_and_reports():
+    core = sorted(name for name in MODULES if name.split(".")[1:2] and name.split(".")[1] in CORE)
+    code = f"""
+import importlib, sys
+class Refuse:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in {HEAVY}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+for name in {core}:
+    importlib.import_module(name)
+import dec, numpy as np
+x = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
+model = dec.KMEANS(3, random_state=0).fit(x)
+assert sorted(np.bincount(model.labels_)) == [10, 10, 10]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,9 +1,9 @@
-"""How odd a row is to a fitted model: far from every cluster, or badly reconstructed."""
+"""Anomaly scores of rows: how far they are from every cluster, and how badly they are reconstructed."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,54 +14,48 @@ from dec.data.dataset import sample_rows
 from dec.methods.base import Method
 from dec.shallow.distances import squared_distances
 from dec.training.engine import sweep
+from dec.training.fitted_state import AnomalyReference, FittedState
 
-SAMPLE = 10_000  # rows that say what is usual
-
-
-class Usual(NamedTuple):
-    """What is usual among the rows a model was fitted on."""
-
-    centers: np.ndarray  # float32 [k, c], the mean codes of the clusters that have rows
-    distance: float  # median distance of a code to the nearest of them
-    error: float  # median reconstruction loss
-    least: float  # and the least; a likelihood's loss may be negative
+SAMPLE = 10_000  # rows that the reference is taken from
 
 
-def fit_usual(fit: Any, x: Any, labels: np.ndarray) -> Usual:
-    """What is usual among the training rows; above `SAMPLE` rows, among a fixed uniform sample of them.
+def fit_reference(state: FittedState, x: Any, labels: np.ndarray) -> AnomalyReference:
+    """Return the usual distance and loss of the training rows; above `SAMPLE` rows, of a fixed uniform sample.
 
     Args:
-      fit: a `dec.training.fit.Fit`.
-      x: [n, d] the raw rows.
-      labels: [n] theirs; -1 (noise) is left out.
+      state: the fitted state of one seed.
+      x: [n, d] the raw training rows.
+      labels: [n] their clusters; noise (-1) is left out.
     """
     if len(labels) > SAMPLE:
         rows = sample_rows(len(labels), SAMPLE)
         x, labels = x[rows], labels[rows]
-    codes = fit.encode(x)
+    codes = state.encode(x)
     clusters = np.unique(labels[labels >= 0])
     centers = np.stack([codes[labels == j].mean(axis=0) for j in clusters] if len(clusters) else [codes.mean(axis=0)])
-    _, distance, error = _measured(fit, x, centers)
-    return Usual(centers, float(np.median(distance)), float(np.median(error)), float(error.min()))
+    _, distance, error = _measured(state, x, centers)
+    return AnomalyReference(centers, float(np.median(distance)), float(np.median(error)), float(error.min()))
 
 
-def judge(fit: Any, usual: Usual, x: Any) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
-    """The log soft assignments of rows, and how odd each is: the mean of two parts, 1 for a usual row and more else,
+def assign_and_score(state: FittedState, x: Any) -> tuple[Float[np.ndarray, "n k"], Float[np.ndarray, " n"]]:
+    """Return the log soft assignments of rows and their anomaly scores.
+
+    A score is the mean of two terms, each 1 for a usual training row and larger for an unusual row:
 
         distance to the nearest center / its median,    (loss - least loss) / (median loss - least loss)
 
-    A part whose median is the least there is (no network, or rows equal to their centers) is left out.
+    A term whose median is the least value there is (no network, or rows equal to their centers) is left out.
     """
-    log_q, distance, error = _measured(fit, x, usual.centers)
-    scales = ((distance, usual.distance), (error - usual.least, usual.error - usual.least))
-    parts = [part / scale for part, scale in scales if scale > 0]
-    return log_q, np.mean(parts, axis=0) if parts else np.zeros(x.shape[0], np.float32)
+    reference = state.reference
+    log_q, distance, error = _measured(state, x, reference.centers)
+    scales = (distance, reference.distance), (error - reference.least, reference.error - reference.least)
+    terms = [value / scale for value, scale in scales if scale > 0]
+    return log_q, np.mean(terms, axis=0) if terms else np.zeros(x.shape[0], np.float32)
 
 
-def _measured(fit: Any, x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each row: log soft assignments, distance of its code to the nearest center, reconstruction loss."""
-    head = jax.tree.map(lambda stacked: stacked[fit.chosen], fit.heads)
-    return fit.over_rows(x, partial(_measure, fit.method), head, centers)
+def _measured(state: FittedState, x: Any, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each row's log soft assignments, distance of its code to the nearest center, and reconstruction loss."""
+    return state.over_rows(x, partial(_measure, state.method), state.head, centers)
 
 
 @partial(jax.jit, static_argnames="method")

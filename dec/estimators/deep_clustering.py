@@ -25,18 +25,17 @@ from dec.data.precision import needs_float64
 from dec.data.stream import ParquetRows
 from dec.errors import UserError
 from dec.estimators import saving as saved
-from dec.estimators.anomaly import fit_usual, judge
-from dec.estimators.parameters import PARTS, Nested
+from dec.estimators.anomaly import assign_and_score, fit_reference
+from dec.estimators.parameters import OWN, PARTS, Nested
 from dec.methods.base import Method, labels_of
 from dec.metrics import MOST_VALUES, internal
 from dec.networks.autoencoder import build, layer_table, parameter_table
 from dec.paths import as_path
 from dec.training.checkpoint import Checkpoint
-from dec.training.fit import Fit, fit
+from dec.training.fit import fit
+from dec.training.fitted_state import FittedState
 from dec.training.progress import Progress
 from dec.training.session import Session
-
-OWN = ("scaling", "batch_size", "stream_above", "dtype")  # fields of `config.Model` that are parameters by themselves
 
 
 class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Nested, BaseEstimator):
@@ -187,28 +186,32 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         with self._device():
             fitted = fit(X, k if k == "auto" else int(k), self._method(), self._model(), session,
                          pretrain_on=pretrain_on, cache=cache, resume=resume)
-            self.runs_ = pd.DataFrame(fitted.runs)
-            self.history_ = pd.DataFrame(session.history)
-            kept = fitted.runs[fitted.chosen]
-            if kept["status"] != "ok":
-                if "NaN" in kept["reason"]:
-                    raise FloatingPointError(f"All {len(fitted.runs)} seeds failed: {kept['reason']}")
-                warnings.warn(f"No seed gave a clustering: {kept['reason']}", ConvergenceWarning, stacklevel=2)
-            self.fit_ = fitted.only(fitted.chosen)
-            self.all_labels_ = fitted.labels
-            self.labels_ = fitted.labels[fitted.chosen]
+            self.runs_, self.history_ = pd.DataFrame(fitted.runs), pd.DataFrame(fitted.history)
+            outcome = fitted.outcome
+            if outcome["status"] != "ok":
+                if "NaN" in outcome["reason"]:
+                    raise FloatingPointError(f"All {len(fitted.runs)} seeds failed: {outcome['reason']}")
+                warnings.warn(f"No seed gave a clustering: {outcome['reason']}", ConvergenceWarning, stacklevel=2)
+            state = fitted.kept()
             # Input that is clustered as it is has no codes of its own: no dense copy is made of many or sparse rows.
-            stored = self.fit_.nets is not None or math.prod(X.shape) <= MOST_VALUES
-            self.codes_ = self.fit_.encode(X) if stored else np.empty((0, X.shape[1]), np.float32)
-            if (centers := self.fit_.centers()) is not None:
-                self.cluster_centers_ = centers
-            self.usual_ = fit_usual(self.fit_, X, self.labels_)
-        self.n_clusters_, self.choice_ = fitted.k, session.choice
-        self.fit_seed_ = int(kept["seed"])
-        self.seconds_ = dict(session.seconds)
-        self.n_features_in_ = X.shape[1]
-        self.n_iter_, self.stop_reason_ = int(kept["steps"]), str(kept["reason"])
+            stored = state.nets is not None or math.prod(X.shape) <= MOST_VALUES
+            codes = state.encode(X) if stored else np.empty((0, X.shape[1]), np.float32)
+            reference = fit_reference(state, X, state.labels[state.chosen])
+            self.set_state(dataclasses.replace(state, codes=codes, reference=reference))
         return self
+
+    def set_state(self, state: FittedState) -> None:
+        """Become fitted: set every attribute that `fit` promises."""
+        self.fit_, outcome = state, state.outcome
+        self.all_labels_, self.labels_ = state.labels, state.labels[state.chosen]
+        self.codes_ = state.codes
+        if (centers := state.centers()) is not None:
+            self.cluster_centers_ = centers
+        self.runs_, self.history_ = pd.DataFrame(state.runs), pd.DataFrame(state.history)
+        self.fit_seed_, self.n_iter_ = int(outcome["seed"]), int(outcome["steps"])
+        self.stop_reason_ = str(outcome["reason"])
+        self.n_clusters_, self.choice_, self.seconds_ = state.k, state.choice, state.seconds
+        self.n_features_in_ = state.n_features
 
     def _seeds(self) -> list[int]:
         if isinstance(self.n_init, bool) or not isinstance(self.n_init, int | np.integer) or self.n_init < 1:
@@ -237,7 +240,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     # Use of a fitted model.
 
     @contextlib.contextmanager
-    def _fitted(self) -> Iterator[Fit]:
+    def _fitted(self) -> Iterator[FittedState]:
         check_is_fitted(self)
         with self._device():
             yield self.fit_
@@ -280,13 +283,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return np.asarray(labels_of(fitted.log_assign(self._validate(X, reset=False))))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """How usual each row is, [n]; as in scikit-learn, the lower, the more abnormal.
+        """Return the negative anomaly score of each row, [n]: as in scikit-learn, the lower, the more abnormal.
 
-        About -1 for a usual row; `dec.estimators.anomaly.judge` has the formula: how far from every cluster, and how
-        badly reconstructed, in terms of the training rows.
+        It is about -1 for a usual row. `dec.estimators.anomaly.assign_and_score` has the formula.
         """
         with self._fitted() as fitted:
-            return -judge(fitted, self.usual_, self._validate(X, reset=False))[1]
+            return -assign_and_score(fitted, self._validate(X, reset=False))[1]
 
     def score(self, X: Any, y: None = None) -> float:
         """Mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.

@@ -12,6 +12,8 @@ from dec.errors import UserError
 PARTS = {"network": config.Network, "augmentation": config.Augmentation, "pretraining": config.Pretraining,
          "refinement": config.Refinement}
 
+OWN = ("scaling", "batch_size", "stream_above", "dtype")  # fields of `config.Model` that are parameters by themselves
+
 
 class Nested:
     """Beside scikit-learn's `BaseEstimator`, before it: names of nested parameters, as those of nested estimators."""

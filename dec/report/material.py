@@ -18,7 +18,7 @@ from dec.data.dataset import sample_rows
 from dec.data.kinds import TextFeatures
 from dec.data.transformers.columns import read_column
 from dec.errors import UserError
-from dec.estimators.saving import load as load_model
+from dec.estimators.loading import load as load_model
 from dec.io import read_json
 from dec.report import clusters
 from dec.report.clusters import Effects, Measured, Members, measured_columns, measured_curves, measured_images

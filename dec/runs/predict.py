@@ -17,9 +17,9 @@ from dec.data.readers import load
 from dec.data.readers.tabular import missing_rows
 from dec.data.transformers.table import TableFeatures
 from dec.errors import UserError
-from dec.estimators.anomaly import judge
+from dec.estimators.anomaly import assign_and_score
 from dec.estimators.deep_clustering import DeepClustering
-from dec.estimators.saving import load as load_model
+from dec.estimators.loading import load as load_model
 from dec.methods.base import labels_of
 from dec.runs.folder import CONFIG, PLAN, read_config, read_plan, slug
 
@@ -69,8 +69,8 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
 def labels_table(
     estimator: DeepClustering, x: Any, index: pd.DataFrame, labels: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """What names each row, its cluster (by default the most probable), its probability, and how odd the row is."""
-    log_q, oddness = judge(estimator.fit_, estimator.usual_, x)
+    """Return what names each row, its cluster (by default the most probable), its probability and anomaly score."""
+    log_q, scores = assign_and_score(estimator.fit_, x)
     labels = np.asarray(labels_of(log_q)) if labels is None else labels
     confidence = np.exp(log_q[np.arange(len(labels)), labels])
-    return index.assign(cluster=labels, confidence=confidence.round(6), anomaly=oddness.round(4))
+    return index.assign(cluster=labels, confidence=confidence.round(6), anomaly=scores.round(4))

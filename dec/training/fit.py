@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,13 +10,12 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int, PyTree
-from scipy.sparse import issparse
+from jaxtyping import Float
 
 from dec import config
 from dec.data.dataset import sample_rows
 from dec.data.scaling import Scaling, fit_scaling
-from dec.data.stream import ParquetRows, Rows, Subset, nbytes
+from dec.data.stream import ParquetRows, Rows, Subset
 from dec.errors import UserError
 from dec.io import write_arrays
 from dec.methods.base import Method, View
@@ -27,99 +25,15 @@ from dec.selection.choose_k import ROWS, choose_k
 from dec.training import mesh, pretrained
 from dec.training.augment import Augment
 from dec.training.checkpoint import Checkpoint
-from dec.training.engine import SWEEP_ROWS, Data, execution, lift, over_seeds, place, seed_keys, sweep
+from dec.training.engine import execution, lift, over_seeds, place, seed_keys
+from dec.training.fitted_state import FittedState
 from dec.training.outcome import summarize
 from dec.training.refine import START_ROWS, Refine
-from dec.training.rows import WINDOW_BYTES, reading
+from dec.training.rows import reading
 from dec.training.session import Session
 
 MAPS_ALLOWED = Path("/proc/sys/vm/max_map_count")  # on Linux
 BEFORE, COMPARED = "pretrained.npz", 2000  # a file beside checkpoints: codes of so many rows as refinement found them
-
-
-@dataclass
-class Fit:
-    """A fitted model: every seed's network and clusters, and which seed is kept.
-
-    Attributes:
-      nets, heads: stacked over seeds; nets is None for a method on the input.
-      labels: [s, n] int32.
-      runs: one dictionary a seed: status, reason, steps, losses, cluster sizes, agreement.
-      chosen: position of the seed that agrees best with the others.
-    """
-
-    method: Method
-    k: int
-    model: config.Model
-    scaling: Scaling
-    nets: PyTree
-    heads: PyTree
-    labels: Int[np.ndarray, "s n"]
-    runs: list[dict[str, Any]]
-    chosen: int
-
-    def encode(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n c"]:
-        """Codes of rows by the network at position `seed` (default: the chosen one)."""
-        return self.over_rows(x, lambda data, net: data[:] if net is None else pretrained.encode(data, net), seed=seed)
-
-    def log_assign(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n k"]:
-        """Log soft assignments of rows."""
-        return self.over_rows(x, partial(_assign, self.method), self._one(self.heads, seed), seed=seed)
-
-    def over_rows(self, x: Rows, program: Callable[..., PyTree], *args: PyTree, seed: int | None = None) -> PyTree:
-        """program(data, net, *args) on rows placed as they were in training, as NumPy arrays.
-
-        net is that at position `seed` (default: the chosen one), None for a method on the input. A few dense rows are
-        filled up to whole chunks of a sweep, lest every number of rows be compiled anew.
-        """
-        n, more = x.shape[0], -x.shape[0] % SWEEP_ROWS
-        if more and nbytes(x) < WINDOW_BYTES and not issparse(x[:0]):
-            x = np.pad(x[:], [(0, more), *[(0, 0)] * (len(x.shape) - 1)])
-        net = None if self.nets is None else self._one(self.nets, seed)
-        data = place(x, self.scaling, self.model.stream_above)
-        with reading(data.x):
-            return jax.tree.map(lambda a: np.asarray(a)[:n], mesh.gathered(program(data, net, *args)))
-
-    def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
-        """Reconstructions from codes, on the scale of the data."""
-        out = codes if self.nets is None else _decode(self._one(self.nets, seed), jnp.asarray(codes))
-        return np.asarray(self.scaling.invert(np.asarray(out)))
-
-    def centers(self) -> Float[np.ndarray, "k c"] | None:
-        """Cluster centers among the codes, of the methods that have some; else None."""
-        head = self._one(self.heads, None)
-        centers = self.method.centers(head) if self.method.centers else head.params
-        return np.asarray(centers) if hasattr(centers, "shape") else None
-
-    def quality(self, codes: Float[np.ndarray, "n c"]) -> dict[str, float]:
-        """The method's own measures of the chosen seed's clusters, on codes; empty for most."""
-        return self.method.quality(self._one(self.heads, None), codes) if self.method.quality else {}
-
-    def sample(self, n: int, cluster: int, seed: int) -> Float[np.ndarray, "n d"]:
-        """Rows that the chosen seed's model makes up, of one cluster, on the scale of the data."""
-        codes = self.method.sample(jax.random.key(seed), self._one(self.heads, None), n, cluster)
-        return self.decode(np.asarray(codes))
-
-    def only(self, seed: int) -> Fit:
-        """This fit with one seed's network and clusters, as NumPy arrays."""
-        def one(stacked: PyTree) -> PyTree:
-            return jax.tree.map(lambda a: np.asarray(a[seed : seed + 1]), stacked)
-
-        return replace(self, nets=one(self.nets), heads=one(self.heads), labels=self.labels[seed : seed + 1], chosen=0)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"method": None}  # its functions cannot be pickled; the estimator makes them anew
-
-    def _one(self, stacked: PyTree, seed: int | None) -> PyTree:
-        return jax.tree.map(lambda a: a[self.chosen if seed is None else seed], stacked)
-
-
-@partial(jax.jit, static_argnames="method")
-def _assign(method: Method, data: Data, net: Net | None, head):
-    return sweep(lambda x, weight: (method.assign(head, x if net is None else net.encode(x)), ()), data)[0]
-
-
-_decode = jax.jit(Net.decode)
 
 
 @partial(jax.jit, static_argnames=("phase", "how"))
@@ -142,7 +56,7 @@ def fit(
     pretrain_on: Rows | None = None,
     cache: Path | None = None,
     resume: Checkpoint | None = None,
-) -> Fit:
+) -> FittedState:
     """Fit a method to rows, for all seeds of the session.
 
     Args:
@@ -203,7 +117,8 @@ def fit(
             labels = np.asarray(_labels(phase, data, states, how))
     seen = n if method.loss else min(phase.view_rows(x.shape[1]), method.most or n)
     runs, chosen = summarize(states, labels, seen, k, session)
-    return Fit(method, k, model, scaling, states.net, states.head, labels, runs, chosen)
+    return FittedState(method, k, model, scaling, states.net, states.head, labels, runs, chosen, x.shape[1],
+                       session.history, dict(session.seconds), session.choice)
 
 
 def spare_maps() -> None:

@@ -16,7 +16,7 @@ import dec
 from dec.methods import METHODS
 from dec.methods.idec import idec
 from dec.metrics import accuracy
-from dec.training import fit
+from dec.training import fitted_state
 
 
 @parametrize_with_checks([
@@ -68,10 +68,10 @@ def test_predictions_agree_with_each_other(fitted, blobs):
 
 def test_a_few_rows_more_are_not_compiled_anew(fitted, blobs):
     whole = fitted.predict_proba(blobs[0])
-    compiled = fit._assign._cache_size()
+    compiled = fitted_state._assign._cache_size()
     for n in (1, 2, 299):
         np.testing.assert_array_equal(fitted.predict_proba(blobs[0][:n]), whole[:n])
-    assert fit._assign._cache_size() == compiled > 0
+    assert fitted_state._assign._cache_size() == compiled > 0
 
 
 def test_reconstructions_are_on_the_scale_of_the_data(blobs, tiny):

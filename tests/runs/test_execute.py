@@ -15,12 +15,12 @@ from dec import config
 from dec.cli import arguments as options
 from dec.cli import start
 from dec.data.readers import load
-from dec.estimators.saving import load as load_model
+from dec.estimators.loading import load as load_model
 from dec.runs import execute as runs
 from dec.runs import folder as folders
 from dec.runs import prepare as prepared
 from dec.runs.prepare import prepare
-from dec.training.fit import Fit
+from dec.training.fitted_state import FittedState
 
 TINY = shlex.split("--hidden 16 --code-size 3 --pretraining.epochs 3 --steps 20 --refresh-every 10 --tolerance 0 "
                    "--limit 300 --quiet")
@@ -188,8 +188,8 @@ def test_predict_on_the_training_rows_gives_their_labels(trained, place):
 
 def test_labels_take_one_pass_over_the_rows(trained, place, monkeypatch):
     """And in it they are what the estimator gives: its labels, probabilities and scores."""
-    passes, over_rows = [], Fit.over_rows
-    monkeypatch.setattr(Fit, "over_rows", lambda *args, **rest: passes.append(args) or over_rows(*args, **rest))
+    passes, over_rows = [], FittedState.over_rows
+    monkeypatch.setattr(FittedState, "over_rows", lambda *args, **rest: passes.append(args) or over_rows(*args, **rest))
     assert dec("predict", trained, "digits", "--out", "once.csv")[0] == 0
     assert len(passes) == 1
     found, model, x = pd.read_csv(place / "once.csv"), load_model(trained), load("digits").x.reshape(1797, -1)

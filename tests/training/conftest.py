@@ -13,7 +13,8 @@ from dec import config
 from dec.methods import make
 from dec.networks.autoencoder import Net, build
 from dec.training import engine
-from dec.training.fit import Fit, fit
+from dec.training.fit import fit
+from dec.training.fitted_state import FittedState
 from dec.training.session import Session
 
 # A refresh before every step, so that the history has the loss of each; 300 rows fill 4 batches of 64 and a part.
@@ -27,7 +28,7 @@ SEEDS = [0, 1, 2]
 
 
 class Trained(NamedTuple):
-    fit: Fit
+    fit: FittedState
     session: Session
 
 
