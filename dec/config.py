@@ -105,8 +105,8 @@ class Optimizer(Config):
 class Network(Config):
     """An autoencoder: layers down to a code, and their mirror image."""
 
-    layers: Literal["dense", "conv", "gru"] = opt(
-        "dense", "dense: fully connected; conv: convolutions over images or time; gru: recurrent, over time")
+    layers: str = opt("dense", "dense: fully connected; conv: convolutions over images or time; gru: recurrent, over "
+                               "time; or the .py file of your own", path=True)
     hidden: tuple[int, ...] | None = opt(
         None, "widths of the encoder's hidden layers; the decoder mirrors it. Default: 500 500 2000 (dense), 32 64 128 "
               "filters (conv), 128 (gru)", 1)
@@ -126,12 +126,6 @@ class Network(Config):
                                         "2 √categories", 1)
     initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, lecun_normal, "
                                              "normal_001, torch (of the biases too)")
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """`hidden`, or what it is by default."""
-        default = {"dense": (500, 500, 2000), "conv": (32, 64, 128), "gru": (128,)}
-        return default[self.layers] if self.hidden is None else self.hidden
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ import pytest
 from command_line import run
 
 import dec
-from dec.methods import make, pass_file
+from dec.methods import make
 from dec.methods.base import Method
 from dec.metrics import accuracy
+from dec.user_code import pass_file
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -73,10 +73,11 @@ class Parser(argparse.ArgumentParser):
             near = config.nearest(wrong.lstrip("-"), known)
             hint = f" Did you mean '--{near}'?" if near else ""
             raise UserError(f"Unknown option {wrong!r}.{hint} See `{self.prog} --help`.")
-        if getattr(args, "method_file", None):
-            from dec.methods import pass_file
+        for name in ("method_file", "network_file"):
+            if getattr(args, name, None):
+                from dec.user_code import pass_file
 
-            args.method_file = [pass_file(file) for file in args.method_file]
+                setattr(args, name, [pass_file(file) for file in getattr(args, name)])
         for text in getattr(args, "sweep", None) or []:
             self._sweep(args, text)
         return args
@@ -208,13 +209,26 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
                             "TPU's environment says")
     group.add_argument("--num-processes", type=int, help="how many there are")
     group.add_argument("--process-id", type=int, help="which of them this is, from 0; the first one writes the files")
+    add_network_file(group, "a network of your own: the function that returns its Layers; with --resume, the file that "
+                            "RUN was made with")
     add_fields(parser, "", group)
 
 
+def add_network_file(parser: Any, about: str) -> None:
+    """Add `--network-file`."""
+    parser.add_argument("--network-file", nargs=1, type=as_path, metavar="FILE.py", help=about)
+
+
 def add_method_file(parser: argparse.ArgumentParser) -> None:
-    """Add `--method-file` to a command that reads runs: no file that only they name is run."""
+    """Add `--method-file` to a command that reads runs."""
     parser.add_argument("--method-file", nargs="+", type=as_path, metavar="FILE.py",
                         help="the file of each method of your own that RUN was made with; it is run only if given here")
+
+
+def add_code_files(parser: argparse.ArgumentParser) -> None:
+    """Add `--method-file` and `--network-file` to a command that reads runs: no file that only they name is run."""
+    add_network_file(parser, "the file of the network of your own that RUN was made with; it is run only if given here")
+    add_method_file(parser)
 
 
 def add_sweep(parser: argparse.ArgumentParser) -> None:
@@ -282,6 +296,8 @@ def base_run(args: argparse.Namespace) -> config.Run:
             raise FileNotFoundError(f"--config {args.config} is no file; give the config.json of a run")
         run = read_config(args.config)
     plain = {name: getattr(args, name) for name in ("data", "seeds", "seed") if getattr(args, name) is not None}
+    if args.network_file:
+        plain["model"] = {"network": {"layers": args.network_file[0]}}
     return config.replace(run, plain, "--")
 
 

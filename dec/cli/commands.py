@@ -15,8 +15,8 @@ from dec.cli.arguments import (
     NETWORK,
     REFINEMENT,
     Parser,
+    add_code_files,
     add_fields,
-    add_method_file,
     add_run_options,
     base_run,
     given,
@@ -66,7 +66,7 @@ def report(argv: list[str]) -> int:
                                                    "figures as files into the folder of a run or a table.")
     parser.add_argument("run", type=as_path, help="a run folder, or that of a table")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
-    add_method_file(parser)
+    add_code_files(parser)
     parser.add_argument("--formats", nargs="+", choices=["png", "svg", "pdf"], default=["png", "svg", "pdf"],
                         help="of the files in RUN/figures [png svg pdf]")
     parser.add_argument("--map", nargs="+", choices=["pca", "tsne", "umap", "interactive", "gif"], default=[],
@@ -99,7 +99,7 @@ def describe(argv: list[str]) -> int:
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
     if args.method.endswith(".py"):
-        from dec.methods import pass_file
+        from dec.user_code import pass_file
 
         pass_file(args.method)
     spare(args, ".svg")

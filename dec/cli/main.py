@@ -18,6 +18,7 @@ from dec.cli.arguments import (
     REFINEMENT,
     Parser,
     add,
+    add_code_files,
     add_method_file,
     add_run_options,
     add_sweep,
@@ -93,7 +94,8 @@ def overview() -> str:
 
 
 def train(argv: list[str]) -> int:
-    from dec.methods import METHODS, factory, pass_file
+    from dec.methods import METHODS, factory
+    from dec.user_code import pass_file
 
     parser = Parser(prog="dec train", description="Train one method over several seeds.",
                     usage="dec train METHOD [OPTION VALUE ...]",
@@ -149,7 +151,8 @@ def train(argv: list[str]) -> int:
 
 
 def compare(argv: list[str]) -> int:
-    from dec.methods import METHODS, factory, pass_file
+    from dec.methods import METHODS, factory
+    from dec.user_code import pass_file
 
     parser = Parser(prog="dec compare", usage="dec compare --methods METHOD ... [OPTION VALUE ...]",
                     description="Several methods over the same seeds, data and pretrained networks, in one table.")
@@ -190,7 +193,7 @@ def evaluate(argv: list[str]) -> int:
     parser = Parser(prog="dec evaluate", description="Print the scores of a run; with --data, of its model elsewhere.")
     parser.add_argument("run", type=as_path, help="a run folder")
     parser.add_argument("--data", type=expanded, help="other data to predict and score")
-    add_method_file(parser)
+    add_code_files(parser)
     args = parser.parse(argv)
     from dec.runs import execute as runs
     from dec.runs.folder import read_results
@@ -207,7 +210,7 @@ def predict(argv: list[str]) -> int:
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
     parser.add_argument("run", type=as_path, help="a run folder")
     parser.add_argument("data", type=expanded, help="as --data of train")
-    add_method_file(parser)
+    add_code_files(parser)
     parser.add_argument("--out", type=as_path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)

@@ -45,8 +45,8 @@ def resume(args: argparse.Namespace, argv: list[str]) -> int:
     """Go on with a run, whose own settings hold: other options would be silently without effect."""
     from dec.runs import execute as runs
 
-    where = {"--resume", "--method-file", "--quiet", "--device", "--mesh", "--coordinator", "--num-processes",
-             "--process-id"}
+    where = {"--resume", "--method-file", "--network-file", "--quiet", "--device", "--mesh", "--coordinator",
+             "--num-processes", "--process-id"}
     other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
     if other := other | {word for word in argv[:1] if not word.startswith("-")}:  # a method
         raise UserError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")

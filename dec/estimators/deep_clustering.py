@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dec import config, methods
+from dec import config, methods, user_code
 from dec.data.precision import needs_float64
 from dec.data.stream import ParquetRows
 from dec.errors import UserError
@@ -127,10 +127,11 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return self.method
         return methods.make(self.method, self._options())
 
-    def _pass_file(self) -> None:
-        """Allow a method's file to be run, as whoever set the parameter asks for."""
-        if str(method := getattr(self, "method", "")).endswith(".py"):
-            methods.pass_file(method)
+    def _pass_files(self) -> None:
+        """Allow the files of a method and of a network to be run, as whoever set the parameters asks for."""
+        for name in (getattr(self, "method", ""), getattr(self.network, "layers", "")):
+            if str(name).endswith(".py"):
+                user_code.pass_file(name)
 
     def _options(self) -> dict[str, Any]:
         return dict(self.method_options or {})
@@ -166,7 +167,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
           FloatingPointError: when every seed's loss became NaN.
           KeyboardInterrupt: after Ctrl-C, which ends training at the next chunk; the model is fitted as far as it came.
         """
-        self._pass_file()
+        self._pass_files()
         X = self._validate(X, reset=True)
         session = Session(self._seeds(), callback=self.callback)
         with Progress() if self.verbose else contextlib.nullcontext() as session.progress:
@@ -319,6 +320,6 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._pass_file()
+        self._pass_files()
         if "fit_" in state:  # functions of a method are not pickled, only their name
             self.fit_ = dataclasses.replace(self.fit_, method=self._method())

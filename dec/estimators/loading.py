@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from dec import config, methods
+from dec import config, user_code
 from dec.data.kinds import load_features
 from dec.errors import UserError
 from dec.estimators.deep_clustering import DeepClustering
@@ -22,13 +22,16 @@ from dec.training.fitted_state import FittedState
 from dec.training.pretrained import ARRAYS, model_folder
 
 
-def load(path: str | Path, method: Method | str | Path | None = None) -> DeepClustering | Pipeline:
+def load(
+    path: str | Path, method: Method | str | Path | None = None, network: str | Path | None = None
+) -> DeepClustering | Pipeline:
     """Return the fitted model that `save` wrote, or that a run folder holds: an estimator, or a `Pipeline` with one.
 
     Args:
       path: a saved model or a run folder.
       method: needed only for a model of one's own method: the `Method`, or the .py file that it is in. A file that
         the model names is never run unless it is passed here.
+      network: the .py file of a network of one's own, likewise.
 
     Raises:
       FileNotFoundError: when there is no model.
@@ -38,9 +41,12 @@ def load(path: str | Path, method: Method | str | Path | None = None) -> DeepClu
     if folder is None:
         raise FileNotFoundError(f"{path} holds no model: it needs config.json and {ARRAYS}")
     about, history = _read(folder)
+    if network is not None:
+        user_code.pass_file(network)
     method = _method_of(about, method, folder)
     arrays, _ = read_arrays(folder / ARRAYS)
     model = config.from_dict(config.Model, about["model"])
+    user_code.check_digest(model.network.layers, about.get("network_digest"), folder)
     parts = {part: getattr(model, part) for part in PARTS}
     own = about["method_options"]
     own_scale = {name: getattr(model, name) for name in OWN}
@@ -84,8 +90,8 @@ def _method_of(about: dict[str, Any], passed: Method | str | Path | None, folder
         if saved and not saved.endswith(".py"):
             raise UserError(f"{folder} was fitted with {saved}, which is no method of your own; leave "
                             f"method={str(passed)!r} out")
-        passed = methods.pass_file(passed)
+        passed = user_code.pass_file(passed)
     if saved and saved.endswith(".py") and not isinstance(passed, Method):
-        passed = passed or str(methods.passed_file(saved))
-        methods.check_digest(passed, about.get("method_digest"), folder)
+        passed = passed or str(user_code.passed_file(saved))
+        user_code.check_digest(passed, about.get("method_digest"), folder)
     return passed

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from dec import config, methods
+from dec import config, user_code
 from dec.data.kinds import FILE, TRANSFORMERS, pack_features
 from dec.errors import UserError
 from dec.io import write, write_arrays
@@ -43,7 +43,8 @@ def save(model: BaseEstimator, path: str | Path) -> None:
         "version": importlib.metadata.version("dec"),
         "class": type(estimator).__name__,
         "method": None if isinstance(method, Method) else method,
-        "method_digest": None if isinstance(method, Method) else methods.file_digest(method),
+        "method_digest": None if isinstance(method, Method) else user_code.file_digest(method),
+        "network_digest": user_code.file_digest(state.model.network.layers),
         "method_options": estimator._options(),
         "params": {"n_clusters": state.k, "n_init": estimator.n_init, "verbose": estimator.verbose},
         "random_state": int(state.runs[0]["seed"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -15,7 +16,9 @@ from jaxtyping import Array, Float, Key, PyTree
 from dec import config
 from dec.errors import UserError
 from dec.io import markdown
-from dec.networks import layers, likelihood
+from dec.networks import likelihood
+from dec.networks.layers import row_shape
+from dec.networks.registry import hidden_widths, network_kind
 
 INITIALIZERS = {
     "glorot_uniform": nn.initializers.glorot_uniform(),
@@ -76,8 +79,9 @@ class Autoencoder(nn.Module):
                 raise UserError("network.output='mixed' needs network.blocks; a table of the command line brings them")
             self.log_variance = self.param("log_variance", nn.initializers.zeros, (self.features,))
         options = {"kernel_init": INITIALIZERS[net.initializer], "dtype": self.dtype}
-        self.encoder, self.decoder = layers.KINDS[net.layers](net, self.features, options)
-        hidden = [activation("linear") if isinstance(layer, layers.Read) else inner for layer in self.encoder[:-1]]
+        widths = dataclasses.replace(net, hidden=hidden_widths(net))
+        self.encoder, self.decoder = network_kind(net.layers).layers(widths, self.features, options)
+        hidden = [activation("linear") if getattr(layer, "bounded", False) else inner for layer in self.encoder[:-1]]
         self.encoder_activations = [*hidden, code]
         self.decoder_activations = [*(inner for _ in hidden), activation("linear")]  # logits if sigmoid
         if self.variational:  # log variances of 0 to begin with
@@ -119,8 +123,8 @@ class Autoencoder(nn.Module):
         """
         if self.config.output == "mixed":
             x = likelihood.encoder_input(self.blocks, x)
-        if self.config.layers != "dense":
-            shape, masked = layers.row_shape(self.config, self.features)
+        if sides := network_kind(self.config.layers).sides:
+            shape, masked = row_shape(self.config, self.features, sides)
             values, mask = jnp.split(x, [math.prod(shape)], axis=1)
             values, mask = self._dropped(values, rate), mask > 0  # whatever the scaling
             return jnp.dstack([values.reshape(-1, *shape), mask]).reshape(len(x), -1) if masked else values

@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 
-from dec import config, methods, metrics
+from dec import config, methods, metrics, user_code
 from dec.data.dataset import Dataset
 from dec.errors import UserError
 from dec.estimators.deep_clustering import OWN, DeepClustering
@@ -74,10 +74,12 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
         given = config.replace(given, {"features": text})
     recorded, now = folder / ENVIRONMENT, environment(dataset, x) | {"cached": cache is not None}
     now["data"]["pretrain_on"] = pretrain_digest
-    now["method_digest"] = methods.file_digest(run.method)
+    now["method_digest"] = user_code.file_digest(run.method)
+    now["network_digest"] = user_code.file_digest(run.model.network.layers)
     if recorded.is_file():
         began = read_json(recorded)
-        methods.check_digest(run.method, began.get("method_digest"), folder)
+        user_code.check_digest(run.method, began.get("method_digest"), folder)
+        user_code.check_digest(run.model.network.layers, began.get("network_digest"), folder)
         for name, part in ((run.data, "digest"), (run.pretrain_on, "pretrain_on")):
             if began["data"].get(part) != now["data"][part]:
                 raise UserError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")

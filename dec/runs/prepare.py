@@ -71,7 +71,8 @@ def prepare(run: config.Run) -> Prepared:
     wanted = network.output == "mixed" or network.embed_above or any(b.startswith("sequence") for b in blocks)
     if wanted and not network.blocks:
         needs["blocks"] = blocks
-    if (network.layers != "dense" or run.model.augmentation != config.Augmentation()) and not network.shape:
+    shaped = network.layers != "dense" or run.model.augmentation != config.Augmentation()
+    if shaped and not network.shape:
         shape = getattr(features, "shape_", getattr(dataset.x, "shape", ())[1:])
         needs["shape"] = (*shape, 1) if len(shape) == 2 and dataset.kind != "sequence" else shape
     if needs:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key, PyTree
 
 from dec import config
 from dec.networks.autoencoder import Net
+from dec.networks.registry import hidden_widths
 from dec.training.augment import Augment
 from dec.training.engine import NO_PROGRESS, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
 from dec.training.optimizer import transform
@@ -140,7 +141,7 @@ def stages(model: config.Model, rows: int) -> list[Pretrain]:
         return Pretrain(name, epochs, model.batch_size, rows, rate, layer, pretraining, augment)
 
     layerwise = [stage(f"layer {i + 1}", pretraining.layerwise_epochs, pretraining.dropout, i)
-                 for i in range(len(model.network.widths) + 1)]
+                 for i in range(len(hidden_widths(model.network)) + 1)]
     # Xie et al. 2016, section 3.2: after the denoising layers, the whole is fine-tuned without dropout.
     end_to_end = stage("pretrain", pretraining.epochs, 0.0 if pretraining.layerwise_epochs else pretraining.dropout)
     finetune = stage("finetune", pretraining.finetune_epochs, 0.0)

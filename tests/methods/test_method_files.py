@@ -11,7 +11,7 @@ import pytest
 from command_line import run as dec_command
 
 import dec
-from dec import methods
+from dec import user_code
 
 CODE = '''
 from pathlib import Path
@@ -39,12 +39,12 @@ TINY = ["--data", "digits", "--limit", "100", "--hidden", "8", "--code-size", "2
 def made(tmp_path, monkeypatch):
     """A folder with a run of a method's file, in a process that nobody passed the file to."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(methods, "_PASSED", set())
+    monkeypatch.setattr(user_code, "_PASSED", set())
     Path("mine.py").write_text(CODE)
     status, _, err = dec_command("train", "--method-file", "mine.py", *TINY, "--out", "run")
     assert (status, err) == (0, "") and Path("was-run").exists()
-    methods._PASSED.clear()
-    methods._from_file.cache_clear()
+    user_code._PASSED.clear()
+    user_code._functions.cache_clear()
     Path("was-run").unlink()
     return tmp_path
 
@@ -100,7 +100,7 @@ def test_a_model_without_a_digest_says_that_it_cannot_compare(made):
     about = json.loads(Path("run/model/config.json").read_text())
     del about["method_digest"]
     Path("run/model/config.json").write_text(json.dumps(about))
-    with pytest.warns(UserWarning, match="has no digest of its method file"):
+    with pytest.warns(UserWarning, match="has no digest of "):
         dec.load("run", method="mine.py")
 
 

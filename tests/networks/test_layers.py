@@ -9,7 +9,8 @@ from jax import lax
 
 from dec.config import Network
 from dec.networks.autoencoder import Net, build, parameter_table
-from dec.networks.layers import Down, Read, Up
+from dec.networks.convolutional import Convolution, TransposedConvolution
+from dec.networks.recurrent import SequenceReader
 
 OPTIONS = {"kernel_init": nn.initializers.lecun_normal(), "dtype": jnp.float32}
 MASK = ("sequence:11x2",)
@@ -84,9 +85,9 @@ def test_a_mask_is_neither_scaled_nor_dropped(name):
 def test_a_convolution_by_hand():
     """Stride 2 over [1, 2, 3, 4] with a kernel of 3 ones: one zero behind, so 1+2+3 and 3+4+0; and its transpose."""
     params = {"params": {"kernel": jnp.ones((3, 1, 1)), "bias": jnp.array([0.5])}}
-    down = Down((4, 1), 1, 3, OPTIONS)
+    down = Convolution((4, 1), 1, 3, OPTIONS)
     np.testing.assert_allclose(down.apply(params, jnp.array([[1.0, 2.0, 3.0, 4.0]])), [[6.5, 7.5]])
-    up = Up((2, 1), (4, 1), 3, OPTIONS)
+    up = TransposedConvolution((2, 1), (4, 1), 3, OPTIONS)
     np.testing.assert_allclose(up.apply(params, jnp.array([[1.0, 10.0]])), [[1.5, 1.5, 11.5, 10.5]])
 
 
@@ -104,15 +105,15 @@ def test_convolutions_are_those_of_jax(size, kernel):
         return lax.conv_general_dilated(x, params["kernel"], (2,) * len(size), "SAME",
                                         dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"))
 
-    ours = Down(shape, 3, kernel, OPTIONS).apply({"params": params}, x.reshape(4, -1))
+    ours = Convolution(shape, 3, kernel, OPTIONS).apply({"params": params}, x.reshape(4, -1))
     np.testing.assert_allclose(ours.reshape(y.shape), convolved(x), rtol=1e-4, atol=1e-5)
     transposed = {"kernel": jnp.swapaxes(params["kernel"], -1, -2), "bias": jnp.zeros(2)}
-    ours = Up((*halves, 3), shape, kernel, OPTIONS).apply({"params": transposed}, y.reshape(4, -1))
+    ours = TransposedConvolution((*halves, 3), shape, kernel, OPTIONS).apply({"params": transposed}, y.reshape(4, -1))
     np.testing.assert_allclose(ours.reshape(x.shape), jax.vjp(convolved, x)[1](y)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_recurrent_units_against_numpy():
-    layer = Read((3, 2), (4,), False, {})
+    layer = SequenceReader((3, 2), (4,), False, {})
     x = jax.random.normal(jax.random.key(0), (2, 6))
     params = layer.init(jax.random.key(1), x)
     w = jax.tree.map(lambda a: np.asarray(a, np.float64), params["params"]["GRUCell_0"])
