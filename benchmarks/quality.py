@@ -35,7 +35,7 @@ from scipy.sparse import issparse
 
 from dec import config
 from dec.io import markdown, read_json, write_json
-from dec.runs.folder import finished, slug
+from dec.runs.folder import RunFolder, slug
 from dec.runs.results import scores
 
 DATA = ("mnist", "fashion_mnist", "usps", "pendigits", "digits", "reuters_r8", "hapt", "ecg5000")
@@ -135,10 +135,10 @@ def executed(run: config.Run, where: Path, args) -> dict[str, Any]:
     claimed(where, {"code": args.code, "data": prepare(run).dataset.digest, "run": config.to_dict(run)}, args)
     folder = where / "run"
     folder.mkdir(exist_ok=True)
-    if (done := finished(folder)) is not None:
+    if (done := RunFolder(folder).finished()) is not None:
         return done
     cache = args.folder / "pretrained" / args.code  # names what is in it by data, network and seed
-    return runs.execute(run, folder, quiet=True, cache=cache)
+    return runs.execute(run, RunFolder(folder), quiet=True, cache=cache)
 
 
 def of_clustpy(method: str, run: config.Run, where: Path, args) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import dataclasses
 import inspect
 from collections.abc import Iterable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from dec import config
@@ -23,7 +22,7 @@ from dec.cli.arguments import (
     source_of,
     sweep,
 )
-from dec.cli.start import prepare_jax, spare
+from dec.cli.start import check_output, prepare_jax
 from dec.errors import UserError
 from dec.paths import as_path, expanded
 
@@ -102,7 +101,7 @@ def describe(argv: list[str]) -> int:
         from dec.user_code import pass_file
 
         pass_file(args.method)
-    spare(args, ".svg")
+    check_output(args, ".svg")
     base = base_run(args)
     base = dataclasses.replace(base, method=args.method, options=base.options if base.method == args.method else {})
     run = single(base, given(args))
@@ -144,7 +143,7 @@ def choose_k(argv: list[str]) -> int:
     parser.add_argument("--out", type=as_path, help="a CSV to write the table to; or .png, .svg, .pdf: the figure")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args, ".csv", ".png", ".svg", ".pdf")
+    check_output(args, ".csv", ".png", ".svg", ".pdf")
     options = given(args)
     without = "n_clusters", REFINEMENT, *(NETWORK if args.on == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
@@ -158,10 +157,11 @@ def choose_k(argv: list[str]) -> int:
     from dec.report.style import rendered
     from dec.runs.choose_k import choose_k
     from dec.runs.execute import pretrained_cache
+    from dec.runs.folder import RunFolder
     from dec.selection.choose_k import vote
     from dec.training.progress import Progress
 
-    cache = None if args.no_cache else pretrained_cache(Path(), True)
+    cache = None if args.no_cache else pretrained_cache(RunFolder("."), True)
     with nullcontext() if args.quiet or args.on == "input" else Progress("choose-k: ") as progress:
         table, reason, source = choose_k(run, args.k, args.on, cache, progress)
     if args.out:
@@ -179,9 +179,10 @@ def select(argv: list[str]) -> int:
                                                    "all are scored in the same spaces.")
     parser.add_argument("run", type=as_path, help="the folder of a sweep, of dec compare, or of one run")
     args = parser.parse(argv)
+    from dec.runs.folder import RunFolder
     from dec.runs.select import select
 
-    print(select(args.run)[1])
+    print(select(RunFolder(args.run))[1])
     return 0
 
 

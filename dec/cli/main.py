@@ -28,7 +28,7 @@ from dec.cli.arguments import (
     source_of,
     sweep,
 )
-from dec.cli.start import begin, finish, forget_own_folder, prepare_jax, resume, spare
+from dec.cli.start import HIDDEN, begin, check_output, finish, prepare_jax, resume
 from dec.errors import UserError
 from dec.paths import as_path, expanded
 
@@ -77,7 +77,7 @@ def ended(status: int, message: str, debug: bool = False) -> int:
     if several:
         print(f"dec: process {jax.process_index()} of {jax.process_count()} ends, since it failed or lost another; "
               "go on by dec train --resume and the run's folder", file=sys.stderr, flush=True)
-        forget_own_folder()
+        HIDDEN.remove()
         os._exit(status)
     return status
 
@@ -196,13 +196,13 @@ def evaluate(argv: list[str]) -> int:
     add_code_files(parser)
     args = parser.parse(argv)
     from dec.runs import execute as runs
-    from dec.runs.folder import read_results
+    from dec.runs.folder import RunFolder
     from dec.runs.predict import evaluate_on
 
     if args.data:
         print(json.dumps(evaluate_on(args.run, args.data), indent=2, default=float))
         return 0
-    print(runs.show(read_results(args.run)))
+    print(runs.show(RunFolder(args.run).results()))
     return 0
 
 
@@ -214,7 +214,7 @@ def predict(argv: list[str]) -> int:
     parser.add_argument("--out", type=as_path, default=Path("labels.csv"), help="the CSV to write [labels.csv]")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args, ".csv")
+    check_output(args, ".csv")
     from dec.runs.predict import predict as predicted
 
     table, source = predicted(args.run, args.data)
@@ -233,7 +233,7 @@ def crosstab(argv: list[str]) -> int:
     parser.add_argument("--out", type=as_path, help="a CSV to write as well")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     args = parser.parse(argv)
-    spare(args, ".csv")
+    check_output(args, ".csv")
     from dec.runs.crosstab import crosstab
 
     counts, text = crosstab(*args.runs, args.on)

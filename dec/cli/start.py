@@ -1,4 +1,4 @@
-"""What a command that computes begins and ends with: its devices, its folder, and the table of its results."""
+"""The first and last steps of a command that computes: its devices, its folder, and the table of its results."""
 
 from __future__ import annotations
 
@@ -10,16 +10,39 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dec import config
 from dec.errors import UserError
 
-OWN_FOLDERS: list[Path] = []  # of a process that is not the first one
+if TYPE_CHECKING:
+    from dec.runs.folder import RunFolder
 
 
-def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> Path:
-    """The new folder of runs that can be done."""
+class HiddenFolders:
+    """Temporary run folders of processes that are not the first one: each writes what the first one keeps."""
+
+    def __init__(self) -> None:
+        self._made: list[Path] = []
+
+    def make(self) -> Path:
+        """Make a folder, which is removed when the process ends."""
+        if not self._made:
+            atexit.register(self.remove)
+        self._made.append(Path(tempfile.mkdtemp(prefix="dec-process-")))
+        return self._made[-1]
+
+    def remove(self) -> None:
+        """Remove all folders now."""
+        for folder in self._made:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+HIDDEN = HiddenFolders()
+
+
+def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> RunFolder:
+    """Check that runs can be done, and return a new folder for them."""
     from dec.runs.folder import slug
     from dec.runs.prepare import check
 
@@ -34,15 +57,15 @@ def begin(args: argparse.Namespace, name: str, cells: dict[str, config.Run]) -> 
         for needed in (run.data, run.pretrain_on, run.model.pretraining.warm_start, own):
             if needed and Path(needed).exists() and Path(needed).resolve().is_relative_to(folder.resolve()):
                 raise UserError(f"--out {folder} would replace {needed}, which this run needs; choose another")
-    folder = own_folder(args, folder, new=True)
+    made = run_folder(args, folder, new=True)
     if len(cells) > 1 and not args.quiet:
         more = f"; and {len(cells) - 6} more" if len(cells) > 6 else ""
         print(f"{len(cells)} runs: {'; '.join(list(cells)[:6])}{more}", file=sys.stderr)
-    return folder
+    return made
 
 
 def resume(args: argparse.Namespace, argv: list[str]) -> int:
-    """Go on with a run, whose own settings hold: other options would be silently without effect."""
+    """Go on with a run by its own settings; refuse other options, which would have no effect."""
     from dec.runs import execute as runs
 
     where = {"--resume", "--method-file", "--network-file", "--quiet", "--device", "--mesh", "--coordinator",
@@ -50,32 +73,26 @@ def resume(args: argparse.Namespace, argv: list[str]) -> int:
     other = {word.split("=")[0] for word in argv if word.startswith("--")} - where
     if other := other | {word for word in argv[:1] if not word.startswith("-")}:  # a method
         raise UserError(f"--resume goes on with the settings of {args.resume}; leave out {', '.join(sorted(other))}")
-    folder = own_folder(args, args.resume)
+    folder = run_folder(args, args.resume)
+    if not folder.is_table and folder.read_config() and folder.finished():
+        print(f"{folder} is finished; nothing to resume.", file=sys.stderr)
     return finish(lambda: runs.resume(folder, quiet=args.quiet), folder)
 
 
-@atexit.register
-def forget_own_folder() -> None:
-    """Remove the folders that nobody will see."""
-    for place in OWN_FOLDERS:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def own_folder(args: argparse.Namespace, folder: Path, new: bool = False) -> Path:
-    """The folder of a run; of a process that is not the first one, a copy that nobody will see."""
+def run_folder(args: argparse.Namespace, path: Path, new: bool = False) -> RunFolder:
+    """Return the folder of a run, made if it is new; a hidden copy in a process that is not the first one."""
     import jax
 
-    from dec.runs.folder import create
+    from dec.runs.folder import RunFolder
     from dec.training.mesh import LOST, agreed
 
+    folder = RunFolder(path)
     if jax.process_index():
-        args.quiet, place = True, Path(tempfile.mkdtemp(prefix="dec-process-"))
-        OWN_FOLDERS.append(place)
+        args.quiet, folder = True, RunFolder(HIDDEN.make())
         if not new:
-            shutil.copytree(folder, place, dirs_exist_ok=True)
-        folder = place
+            shutil.copytree(path, folder.path, dirs_exist_ok=True)
     elif new:
-        create(folder, args.force)
+        folder.create(args.force)
     agreed(0)  # all have theirs before the first one writes
     if jax.process_count() > 1 and not jax.process_index():  # JAX ends such processes where nothing more can be said
         print(f"dec: {jax.process_count()} processes; if one is lost, all end within {LOST} s: go on, with as "
@@ -108,33 +125,32 @@ def prepare_jax(args: argparse.Namespace | None = None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # JAX leaves out what takes below 1 s
 
 
-def finish(cells: Callable[[], dict[str, Any]], folder: Path) -> int:
-    """Run the cells, print their table and where it all lies, with a table's report; returns the exit status."""
+def finish(cells: Callable[[], dict[str, Any]], folder: RunFolder) -> int:
+    """Do runs, print their table and where it lies, and write a table's report; return the exit status."""
     import jax
 
     from dec.data import processes
     from dec.runs.execute import Interrupted, show
-    from dec.runs.folder import PLAN, read_results
 
     try:
         found, status = cells(), 0
     except Interrupted:
-        found, status = read_results(folder), 130
+        found, status = folder.results(), 130
     if jax.process_index():
         return status
     processes.alone = True
     print(show(found))
     print(f"\n{'Interrupted; go on with: dec train --resume' if status else 'Saved in'} {folder}")
-    if not status and (folder / PLAN).is_file():
+    if not status and folder.is_table:
         from dec.report.run import write_report  # and with it matplotlib, which a single run does not need
 
-        print(f"Report: {write_report(folder)}")
+        print(f"Report: {write_report(folder.path)}")
     failed = not any(row["status"] == "ok" for metrics in found.values() for row in metrics["seeds"])
     return status or int(failed)
 
 
-def spare(args: argparse.Namespace, *kinds: str) -> None:
-    """Refuse an --out of none of these kinds, or, unless --force allows it, to replace the file that is there."""
+def check_output(args: argparse.Namespace, *kinds: str) -> None:
+    """Check that --out is a file of one of these kinds, and is there only if --force is given."""
     if args.out and kinds and args.out.suffix not in kinds:
         raise UserError(f"--out {args.out} must end in {' or '.join(kinds)}")
     if args.out and args.out.is_dir():

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dec.io import read_json, write
+from dec.io import write
 from dec.report import figures
 from dec.report.page import Block, Page, digits, table
-from dec.runs.folder import ENVIRONMENT, read_plan, read_results, slug
+from dec.runs.folder import RunFolder
 from dec.runs.results import (
     EXTERNAL,
     SECONDS,
@@ -34,9 +34,9 @@ LABEL = {"ari": "ARI", "agreement": "agreement between seeds (ARI)"}
 
 def comparison_report(folder: Path, formats: Sequence[str]) -> Path:
     """Write report.html, figures/ and table.md, .csv and .tex into the folder of a table; returns the page's path."""
-    cells, planned = read_results(folder), list(read_plan(folder))
-    inner = {name: folder / slug(name) for name in cells}
-    environment = read_json(next(iter(inner.values())) / ENVIRONMENT)
+    run = RunFolder(folder)
+    cells, planned = run.results(), list(run.read_plan())
+    environment = run.cell(next(iter(cells))).read_environment()
     page, one = Page(folder, formats), next(iter(cells.values()))
     score = "ari" if any(scores(metrics, "ari") for metrics in cells.values()) else "agreement"
     frame = scores_frame(cells, score)
@@ -59,7 +59,7 @@ def comparison_report(folder: Path, formats: Sequence[str]) -> Path:
         "Paired differences": differences(cells) if score == "ari" else [],
         "The runs": [Block("links", rows=[
             (name, f"{path.name}/report.html") if (path / "report.html").is_file() else (f"dec report {path}", "")
-            for name, path in inner.items()])],
+            for name, path in ((name, run.cell(name).path) for name in cells)])],
     }
     what = "methods" if len({metrics["method"] for metrics in cells.values()}) == len(cells) else "runs"
     absent = [name for name in planned if name not in cells]

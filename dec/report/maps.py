@@ -17,7 +17,7 @@ from dec.report import figures, pictures, space
 from dec.report.material import Material, sampled
 from dec.report.page import Block, Page
 from dec.report.style import cluster_name, short
-from dec.runs.folder import LABELS, slug
+from dec.runs.folder import RunFolder, slug
 
 MOST = {"pca": 20_000, "tsne": 5_000, "umap": 10_000}  # rows; of more, a uniform sample is shown
 PICTURED = 5000  # rows that have a picture on the page to turn
@@ -148,7 +148,7 @@ def _details(run: Material, at: np.ndarray) -> list[str]:
 
 def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
     """A panel of `figures.scatter`: rows by a column, or by their clusters in another run."""
-    if (Path(name) / LABELS).is_file():
+    if RunFolder(name).labels.is_file():
         return "clusters", run.elsewhere(Path(name))[at]
     values = run.column(name)[at]
     if values.dtype != object:

@@ -19,11 +19,10 @@ from dec.data.kinds import TextFeatures
 from dec.data.transformers.columns import read_column
 from dec.errors import UserError
 from dec.estimators.loading import load as load_model
-from dec.io import read_json
 from dec.report import clusters
 from dec.report.clusters import Effects, Measured, Members, measured_columns, measured_curves, measured_images
 from dec.report.pictures import to_bytes
-from dec.runs.folder import CONFIG, ENVIRONMENT, LABELS, METRICS, PRETRAINED, read_config, read_metrics
+from dec.runs.folder import RunFolder
 from dec.runs.prepare import Prepared, prepare
 
 MOST_ROWS, MOST_VALUES = 100_000, 2**26  # above either, a uniform sample of the rows is looked at
@@ -91,9 +90,10 @@ class Material:
     @cached_property
     def first(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Of rows whose codes before refinement were kept: their places in the sample [s], and these codes [s, c]."""
-        if not (self.folder / PRETRAINED).is_file():
+        file = RunFolder(self.folder).pretrained
+        if not file.is_file():
             return None
-        codes = np.load(self.folder / PRETRAINED)
+        codes = np.load(file)
         _, at, rows = np.intersect1d(sample_rows(len(self.labels), len(codes)), self.rows, return_indices=True)
         return rows, codes[at]
 
@@ -243,8 +243,8 @@ class Material:
 
     def elsewhere(self, folder: Path) -> np.ndarray:
         """[m] the clusters of the same rows in another run; a ValueError when it is one on other rows."""
-        labels = pd.read_csv(folder / LABELS, usecols=["cluster"])["cluster"].to_numpy()
-        data = read_metrics(folder / METRICS)["data"]
+        other = RunFolder(folder)
+        labels, data = other.read_labels(usecols=["cluster"])["cluster"].to_numpy(), other.read_metrics()["data"]
         if (data, len(labels)) != (self.metrics["data"], len(self.labels)):
             raise UserError(f"{folder} is a run on {len(labels)} rows of {data}, this one on {len(self.labels)} of "
                             f"{self.metrics['data']}; to colour by another run, its rows must be the same")
@@ -263,14 +263,13 @@ def index_columns(labels: pd.DataFrame) -> list[str]:
 
 def gather(folder: Path) -> Material:
     """Read the files of a finished run's folder, its model and its data."""
-    metrics, run = read_metrics(folder / METRICS), read_config(folder / CONFIG)
-    environment = read_json(folder / ENVIRONMENT)
-    path = folder / "history.jsonl"
-    history = pd.DataFrame([json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else [])
-    labels = pd.DataFrame()
-    if (path := folder / LABELS).is_file():
-        labels = pd.read_csv(path, dtype=dict.fromkeys(index_columns(pd.read_csv(path, nrows=0)), str),
-                             keep_default_na=False, na_values={"confidence": [""], "anomaly": [""]})
+    files = RunFolder(folder)
+    metrics, run, environment = files.read_metrics(), files.read_config(), files.read_environment()
+    lines = files.history.read_text().splitlines() if files.history.is_file() else []
+    history, labels = pd.DataFrame([json.loads(line) for line in lines]), pd.DataFrame()
+    if files.labels.is_file():
+        names = dict.fromkeys(index_columns(files.read_labels(nrows=0)), str)
+        labels = files.read_labels(dtype=names, keep_default_na=False, na_values={"confidence": [""], "anomaly": [""]})
     prepared, gone = None, ""
     try:
         prepared = prepare(run)
@@ -284,8 +283,8 @@ def gather(folder: Path) -> Material:
     if len(labels):
         model = load_model(folder)
         model = model[-1] if isinstance(model, Pipeline) else model
-    path = folder / "embedding.npy"
-    codes = np.load(path, mmap_mode="r")[rows] if path.is_file() else np.empty((len(rows), 0), np.float32)
-    if not path.is_file() and model and prepared:  # of a method on the input they are kept only where it is small
+    stored = files.embedding.is_file()
+    codes = np.load(files.embedding, mmap_mode="r")[rows] if stored else np.empty((len(rows), 0), np.float32)
+    if not stored and model and prepared:  # of a method on the input they are kept only where it is small
         codes = model.transform(prepared.x[rows])
     return Material(folder, metrics, environment, run, history, labels, rows, codes, prepared, gone, model)

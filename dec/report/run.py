@@ -19,7 +19,7 @@ from dec.report.methods import own
 from dec.report.page import Block, Page, digits, table
 from dec.report.reconstruction import reconstruction
 from dec.report.style import cluster_name
-from dec.runs.folder import CONFIG, LABELS, PLAN, read_results
+from dec.runs.folder import RunFolder
 from dec.runs.results import EXTERNAL, interval, mean_sd, percent, scores
 
 UNSTABLE = 0.6  # mean ARI between seeds below which a report warns
@@ -47,16 +47,16 @@ def write_report(
       FileNotFoundError, ValueError: nothing is finished, a damaged file, an unknown column, or options for single runs
         and a table.
     """
-    if (folder / PLAN).is_file():
+    if RunFolder(folder).is_table:
         if maps or colour or elbow:
             raise UserError("--map, --colour and --elbow are for single runs, but "
                             f"{folder} is a table; name one of its runs")
         return comparison_report(folder, formats)
     if elbow is not None and elbow < 3:
         raise UserError(f"--elbow {elbow} must be at least 3: a knee needs numbers of clusters on both sides")
-    read_results(folder)  # says how to go on where nothing is finished
+    RunFolder(folder).results()  # says how to go on where nothing is finished
     run, page = gather(folder), Page(folder, formats)
-    columns = {name: run.column(name) for name in colour if not (Path(name) / LABELS).is_file()}  # told at once
+    columns = {name: run.column(name) for name in colour if not RunFolder(name).labels.is_file()}  # told at once
     sections = {"Scores": seeds(run) + baselines(run)}
     if len(run.labels):
         sections["Clusters"] = overview(run, page) + in_clusters(run, page, columns) + cards(run, page)
@@ -138,7 +138,7 @@ def facts(run: Material) -> list[tuple[str, str]]:
         ("seeds", ", ".join(str(row["seed"]) for row in metrics["seeds"]) + (kept if ended_well(run) else "")),
         ("time", seconds + (" (a pretrained network was reused)" if metrics["reused"] else "")),
         *made_with(environment),
-        ("settings", f"all in {CONFIG} beside this file; the command that made it:"),
+        ("settings", "all in config.json beside this file; the command that made it:"),
     ]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from dec.errors import UserError
-from dec.io import markdown, read_json
-from dec.runs.folder import CONFIG, ENVIRONMENT, read_config
+from dec.io import markdown
+from dec.runs.folder import RunFolder
 
 
 def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
@@ -31,8 +31,8 @@ def crosstab(a: Path, b: Path, on: str) -> tuple[pd.DataFrame, str]:
 
     if on == "cluster":
         raise UserError("--on cluster: that is what is counted; name a column that says which rows belong together")
-    runs = [(read_config(path / CONFIG).data, read_json(path / ENVIRONMENT)["data"]["digest"]) for path in (a, b)
-            if (path / ENVIRONMENT).is_file()]
+    runs = [(run.read_config().data, run.read_environment()["data"]["digest"]) for run in map(RunFolder, (a, b))
+            if run.environment.is_file()]
     if on == "row" and len(runs) == 2 and all(left != right for left, right in zip(*runs)):
         raise UserError(f"--on row joins rows by their place in the file, but {a} is a run on {runs[0][0]} and {b} on "
                         f"{runs[1][0]}; name a column that both have by --on (an --id or --keep), or give their "

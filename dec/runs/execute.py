@@ -15,33 +15,19 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
-from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 
 from dec import config, methods, metrics, user_code
 from dec.data.dataset import Dataset
 from dec.errors import UserError
-from dec.estimators.deep_clustering import OWN, DeepClustering
-from dec.estimators.parameters import PARTS
+from dec.estimators.deep_clustering import DeepClustering
+from dec.estimators.parameters import OWN, PARTS
 from dec.estimators.saving import save as save_model
 from dec.io import cache_dir, read_arrays, read_json, write, write_json
-from dec.runs.folder import (
-    CONFIG,
-    ENVIRONMENT,
-    METRICS,
-    PLAN,
-    PRETRAINED,
-    TABLE,
-    finished,
-    read_config,
-    read_plan,
-    slug,
-)
+from dec.runs.folder import RunFolder, slug
 from dec.runs.predict import labels_table
-from dec.runs.prepare import prepare, read_anew, resolved
+from dec.runs.prepare import Prepared, prepare, read_anew, resolved
 from dec.runs.results import failures, results
-from dec.training.checkpoint import Checkpoints
 from dec.training.fit import BEFORE
 from dec.training.progress import Progress
 from dec.training.session import Session
@@ -51,15 +37,17 @@ class Interrupted(Exception):
     """Ctrl-C ended a run between two chunks; what was there is saved."""
 
 
-def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path | None = None, title: str = "") -> dict:
-    """Do a run, or go on with the one in `folder`, and leave everything there.
+def execute(
+    run: config.Run, folder: RunFolder, *, quiet: bool = False, cache: Path | None = None, title: str = ""
+) -> dict[str, Any]:
+    """Do a run, or go on with the one in a folder, and leave everything there.
 
     Args:
-      run: what to do.
-      folder: an existing folder; checkpoints in it are gone on from.
-      quiet: no progress.
-      cache: of pretrained networks.
-      title: shown before progress.
+      run: the settings.
+      folder: an existing folder; the run goes on from checkpoints in it.
+      quiet: whether to show no progress.
+      cache: a folder of pretrained networks to reuse and add to.
+      title: shown before the progress.
 
     Returns:
       the content of metrics.json.
@@ -67,59 +55,57 @@ def execute(run: config.Run, folder: Path, *, quiet: bool = False, cache: Path |
     Raises:
       Interrupted: after Ctrl-C, when all is saved.
     """
-    given = resolved(run)
-    run, dataset, index, features, x, k, pretrain_on, pretrain_digest = prepare(given)
-    if dataset.column:  # of the table that the texts are from: new rows may come with others
-        text = {"columns": [dataset.column], "kinds": [f"{dataset.column}=text"]}
-        given = config.replace(given, {"features": text})
-    recorded, now = folder / ENVIRONMENT, environment(dataset, x) | {"cached": cache is not None}
-    now["data"]["pretrain_on"] = pretrain_digest
-    now["method_digest"] = user_code.file_digest(run.method)
-    now["network_digest"] = user_code.file_digest(run.model.network.layers)
-    if recorded.is_file():
-        began = read_json(recorded)
-        user_code.check_digest(run.method, began.get("method_digest"), folder)
-        user_code.check_digest(run.model.network.layers, began.get("network_digest"), folder)
+    asked = resolved(run)
+    made = prepare(asked)
+    _record(asked, made, folder, cached=cache is not None)
+    run, x, k = made.run, made.x, made.k
+    parts = {name: getattr(run.model, name) for name in (*OWN, *PARTS)}
+    estimator = DeepClustering(k, method=run.method, method_options=run.options or None, n_init=run.seeds,
+                               random_state=run.seed, cache=str(cache) if cache else None, **parts)
+    session = Session(list(range(run.seed, run.seed + run.seeds)), checkpoints=folder.checkpoints, log=folder.history)
+    with nullcontext() if quiet else Progress(f"{title or run.method}: ", made.dataset.source) as session.progress:
+        try:
+            estimator.fit_session(x, session, pretrain_on=made.pretrain_on, resume=folder.checkpoints.load())
+        except FloatingPointError as error:  # every seed failed, which the metrics record
+            print(error, file=sys.stderr)
+    session.write_log()
+    found = assess(run, session.choice["n_clusters"] if session.choice else k, made.dataset, x, estimator, session)
+    if hasattr(estimator, "fit_"):
+        save_results(estimator, made, folder)
+        _keep_pretrained_codes(session.seeds.index(estimator.fit_seed_), folder)
+    write_json(folder.metrics, found)
+    if session.interrupted:
+        raise Interrupted
+    shutil.rmtree(folder.checkpoints.folder, ignore_errors=True)
+    return found
+
+
+def _record(asked: config.Run, made: Prepared, folder: RunFolder, cached: bool) -> None:
+    """Write the settings of a run and what its result depends on beside them.
+
+    Raises:
+      UserError: the folder holds a run that was begun with other data, or with other code of the user.
+    """
+    run, dataset = made.run, made.dataset
+    now = environment(dataset, made.x) | {"cached": cached}
+    now["data"]["pretrain_on"] = made.pretrain_digest
+    code = {"method_digest": run.method, "network_digest": run.model.network.layers}
+    now |= {digest: user_code.file_digest(name) for digest, name in code.items()}
+    if folder.environment.is_file():
+        began = folder.read_environment()
+        for digest, name in code.items():
+            user_code.check_digest(name, began.get(digest), folder.path)
         for name, part in ((run.data, "digest"), (run.pretrain_on, "pretrain_on")):
             if began["data"].get(part) != now["data"][part]:
                 raise UserError(f"{name} is not the data that {folder} was begun with; restore it, or start a new run")
         first = {name: began[name] for name in ("python", "versions", "machine", "device")}
         now |= {"command": began["command"], "date": began["date"], "began_with": began.get("began_with", first),
                 "resumed": now["date"]}
-    write_json(folder / CONFIG, config.to_dict(given) | {"n_clusters": k})
-    write_json(recorded, now)
-
-    parts = {name: getattr(run.model, name) for name in (*OWN, *PARTS)}
-    estimator = DeepClustering(k, method=run.method, method_options=run.options or None, n_init=run.seeds,
-                               random_state=run.seed, cache=str(cache) if cache else None, **parts)
-    checkpoints = Checkpoints(folder / "checkpoints")
-    if not quiet:
-        print(dataset.source, file=sys.stderr)
-    session = Session(list(range(run.seed, run.seed + run.seeds)), checkpoints=checkpoints,
-                      log=folder / "history.jsonl")
-    resume = checkpoints.load()
-    with nullcontext() if quiet else Progress(f"{title or run.method}: ") as session.progress:
-        try:
-            estimator.fit_session(x, session, pretrain_on=pretrain_on, resume=resume)
-        except FloatingPointError as error:
-            print(error, file=sys.stderr)
-    session.write_log()
-    if session.choice:
-        k = session.choice["n_clusters"]
-    found = assess(run, k, dataset, x, estimator, session)
-    if hasattr(estimator, "fit_"):
-        save_results(estimator, features, x, index, folder)
-        if (before := checkpoints.folder / BEFORE).is_file():
-            try:
-                codes = read_arrays(before)[0]["codes"]
-                np.save(folder / PRETRAINED, codes[session.seeds.index(estimator.fit_seed_)])
-            except ValueError as error:
-                warnings.warn(f"{error}; a report will not show the codes before refinement", stacklevel=2)
-    write_json(folder / METRICS, found)
-    if session.interrupted:
-        raise Interrupted
-    shutil.rmtree(checkpoints.folder, ignore_errors=True)
-    return found
+    if dataset.column:  # of the table that the texts are from: new rows may come with others
+        text = {"columns": [dataset.column], "kinds": [f"{dataset.column}=text"]}
+        asked = config.replace(asked, {"features": text})
+    write_json(folder.config, config.to_dict(asked) | {"n_clusters": made.k})
+    write_json(folder.environment, now)
 
 
 def assess(
@@ -161,16 +147,23 @@ def assess(
     }
 
 
-def save_results(
-    estimator: DeepClustering, features: BaseEstimator | None, x: Any, index: pd.DataFrame, folder: Path
-) -> None:
-    """The model with its features, the embedding and the labels of every row."""
-    save_model(estimator if features is None else make_pipeline(features, estimator), folder / "model")
+def save_results(estimator: DeepClustering, made: Prepared, folder: RunFolder) -> None:
+    """Write the model with its features, the embedding and the labels of every row."""
+    save_model(estimator if made.features is None else make_pipeline(made.features, estimator), folder.model)
     if len(estimator.codes_):
-        np.save(folder / "embedding.npy", estimator.codes_)
-    every = {f"seed_{seed}": column for seed, column in zip(estimator.runs_["seed"], estimator.all_labels_)}
-    table = labels_table(estimator, x, index, estimator.labels_).assign(**every)
-    table.to_csv(folder / "labels.csv", index=False)
+        np.save(folder.embedding, estimator.codes_)
+    columns = {f"seed_{seed}": labels for seed, labels in zip(estimator.runs_["seed"], estimator.all_labels_)}
+    table = labels_table(estimator, made.x, made.index, estimator.labels_).assign(**columns)
+    table.to_csv(folder.labels, index=False)
+
+
+def _keep_pretrained_codes(seed: int, folder: RunFolder) -> None:
+    """Write the codes before refinement of the seed at a position, where a checkpoint has them."""
+    if (file := folder.checkpoints.folder / BEFORE).is_file():
+        try:
+            np.save(folder.pretrained, read_arrays(file)[0]["codes"][seed])
+        except ValueError as error:
+            warnings.warn(f"{error}; a report will not show the codes before refinement", stacklevel=2)
 
 
 def environment(dataset: Dataset, x: Any) -> dict[str, Any]:
@@ -189,36 +182,37 @@ def environment(dataset: Dataset, x: Any) -> dict[str, Any]:
     }
 
 
-def table(cells: dict[str, config.Run], folder: Path, *, quiet: bool = False, cached: bool = True) -> dict[str, Any]:
-    """Do every cell that is not done yet, as `execute`; what is done is taken from its folder."""
+def table(
+    cells: dict[str, config.Run], folder: RunFolder, *, quiet: bool = False, cached: bool = True
+) -> dict[str, Any]:
+    """Do every run of a table that is not done yet, as `execute`; return the metrics of all by name."""
     cache = pretrained_cache(folder, cached)
     if len({slug(name) for name in cells}) < len(cells):
         raise UserError(f"two of {', '.join(cells)} would share a folder; run them as tables of their own")
-    write_json(folder / PLAN, {"cells": {n: config.to_dict(run) for n, run in cells.items()}, "cached": cached})
+    folder.write_plan(cells, cached)
     done = {}
     for name, run in cells.items():
-        inner = folder / slug(name)
-        inner.mkdir(exist_ok=True)
-        done[name] = finished(inner) or execute(run, inner, quiet=quiet, cache=cache, title=name)
-        write(folder / TABLE, (show(done) + "\n").encode())
+        cell = folder.cell(name)
+        cell.path.mkdir(exist_ok=True)
+        done[name] = cell.finished() or execute(run, cell, quiet=quiet, cache=cache, title=name)
+        write(folder.table, (show(done) + "\n").encode())
     return done
 
 
-def pretrained_cache(folder: Path, cached: bool) -> Path:
-    """Where pretrained networks are looked for: the user's cache, or, as several processes must, the run's folder."""
-    return cache_dir() / "pretrained" if cached and jax.process_count() == 1 else folder / "pretrained"
+def pretrained_cache(folder: RunFolder, cached: bool) -> Path:
+    """Return where to look for pretrained networks: the user's cache or, of several processes, the run's folder."""
+    return cache_dir() / "pretrained" if cached and jax.process_count() == 1 else folder.path / "pretrained"
 
 
-def resume(folder: Path, quiet: bool = False) -> dict[str, Any]:
-    """Go on with an unfinished run or table; returns named metrics."""
+def resume(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
+    """Go on with an unfinished run or table; return the metrics by name. A finished run stays as it is."""
     read_anew()
-    if (folder / PLAN).is_file():
-        return table(read_plan(folder), folder, quiet=quiet, cached=read_json(folder / PLAN)["cached"])
-    run = read_config(folder / CONFIG)
-    if (done := finished(folder)) is not None:
-        print(f"{folder} is finished; nothing to resume.", file=sys.stderr)
+    if folder.is_table:
+        return table(folder.read_plan(), folder, quiet=quiet, cached=read_json(folder.plan)["cached"])
+    run = folder.read_config()
+    if (done := folder.finished()) is not None:
         return {run.method: done}
-    cached = read_json(folder / ENVIRONMENT)["cached"] if (folder / ENVIRONMENT).is_file() else True
+    cached = folder.read_environment()["cached"] if folder.environment.is_file() else True
     return {run.method: execute(run, folder, quiet=quiet, cache=pretrained_cache(folder, True) if cached else None)}
 
 

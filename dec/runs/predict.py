@@ -21,7 +21,7 @@ from dec.estimators.anomaly import assign_and_score
 from dec.estimators.deep_clustering import DeepClustering
 from dec.estimators.loading import load as load_model
 from dec.methods.base import labels_of
-from dec.runs.folder import CONFIG, PLAN, read_config, read_plan, slug
+from dec.runs.folder import RunFolder
 
 
 def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
@@ -45,12 +45,12 @@ def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
 
 def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
     """The kept model of a run, and other data with their rows as the model takes them."""
-    if (folder / PLAN).is_file():
-        raise UserError(f"{folder} is a table; name one of its runs: "
-                        + ", ".join(str(folder / slug(name)) for name in read_plan(folder)))
+    run = RunFolder(folder)
+    if run.is_table:
+        raise UserError(f"{folder} is a table; name one of its runs: {', '.join(map(str, run.cells().values()))}")
     saved = load_model(folder)
     features, model = (saved[0], saved[-1]) if isinstance(saved, Pipeline) else (None, saved)
-    options = read_config(folder / CONFIG).features if (folder / "model").is_dir() else config.Features()
+    options = run.read_config().features if run.model.is_dir() else config.Features()
     if isinstance(features, TableFeatures):
         kinds = tuple(f"{column}={kind}" for column, kind in features.kinds_.items())
         dataset = load(spec, features=dataclasses.replace(options, missing="impute", kinds=kinds), labels=False)

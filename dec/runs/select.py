@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from scipy.sparse import issparse
 from dec.data.dataset import sample_rows
 from dec.data.scaling import fit_scaling
 from dec.errors import UserError
-from dec.io import markdown, read_json, write_json
-from dec.runs.folder import CONFIG, ENVIRONMENT, PLAN, read_config, read_results, slug
+from dec.io import markdown, write_json
+from dec.runs.folder import RunFolder
 from dec.runs.prepare import prepare
 from dec.selection.ace import INDICES, ace, measure
 from dec.selection.agreement import agreement
@@ -22,7 +21,7 @@ from dec.selection.agreement import agreement
 ROWS = 2000  # of more, a uniform sample is scored
 
 
-def select(folder: Path) -> tuple[dict[str, Any], str]:
+def select(folder: RunFolder) -> tuple[dict[str, Any], str]:
     """The cell and seed of a table to go on with, and a text to show; both also as selection.json in the folder.
 
     A single run is a table of one cell.
@@ -37,10 +36,10 @@ def select(folder: Path) -> tuple[dict[str, Any], str]:
     Raises:
       FileNotFoundError, ValueError: no finished run, cells with different rows, or data that have changed.
     """
-    cells = {name: found for name, found in read_results(folder).items() if found["kept_seed"] is not None}
+    cells = {name: found for name, found in folder.results().items() if found["kept_seed"] is not None}
     good = {name: [row["seed"] for row in found["seeds"] if row["status"] == "ok"] for name, found in cells.items()}
-    folders = {name: folder / slug(name) if (folder / PLAN).is_file() else folder for name in cells if good[name]}
-    files = {name: pd.read_csv(path / "labels.csv") for name, path in folders.items()}
+    folders = {name: folder.cell(name) if folder.is_table else folder for name in cells if good[name]}
+    files = {name: inner.read_labels() for name, inner in folders.items()}
     if len({len(file) for file in files.values()}) != 1:
         raise UserError(f"{folder} has no seed that ended well, or cells with different rows; nothing to compare")
     labels = {name: file[[f"seed_{seed}" for seed in good[name]]].to_numpy().T for name, file in files.items()}
@@ -75,21 +74,21 @@ def select(folder: Path) -> tuple[dict[str, Any], str]:
             row["acc"] = accuracy[row["cell"], row["seed"]]
         result["oracle"] = {"cell": best[0], "seed": best[1], "acc": accuracy[best],
                             "gap": accuracy[best] - table[0]["acc"]}
-    write_json(folder / "selection.json", result)
+    write_json(folder.path / "selection.json", result)
     return result, text(result)
 
 
-def shared_spaces(folders: dict[str, Path], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
+def shared_spaces(folders: dict[str, RunFolder], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
     """These rows of the scaled input and of every cell's codes, without repetitions."""
     first = next(iter(folders.values()))
-    run, dataset, _, _, x, *_ = prepare(read_config(first / CONFIG))
-    if read_json(first / ENVIRONMENT)["data"]["digest"] != dataset.digest:
+    run, dataset, _, _, x, *_ = prepare(first.read_config())
+    if first.read_environment()["data"]["digest"] != dataset.digest:
         raise UserError(f"{run.data} is not the data that {first} was made with; restore it")
     part = x[rows]
     spaces = {"input": fit_scaling(x, run.model.scaling).apply(part.toarray() if issparse(part) else part)}
     for name, folder in folders.items():
-        if (file := folder / "embedding.npy").is_file():
-            codes = np.load(file, mmap_mode="r")[rows]
+        if folder.embedding.is_file():
+            codes = np.load(folder.embedding, mmap_mode="r")[rows]
             if not any(codes.shape == other.shape and np.allclose(codes, other) for other in spaces.values()):
                 spaces[name] = codes
     return spaces

@@ -14,15 +14,18 @@ class Progress:
 
     Args:
       prefix: shown before the phase's name, such as the method of a comparison.
+      heading: a line shown first, such as the name of the data.
     """
 
-    def __init__(self, prefix: str = "") -> None:
-        self.prefix = prefix
+    def __init__(self, prefix: str = "", heading: str = "") -> None:
+        self.prefix, self.heading = prefix, heading
         self._bars: dict[str, Any] = {}
         self._rich: Any = None
         self._said = 0.0
 
     def __enter__(self) -> Progress:
+        if self.heading:
+            print(self.heading, file=sys.stderr)
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dec.cli.main import main
-from dec.runs.folder import read_results
+from dec.runs.folder import RunFolder
 
 pytestmark = [
     pytest.mark.slow,
@@ -26,7 +26,7 @@ def table(tmp_path_factory) -> dict:
     training = "--hidden 256,256 --pretraining.epochs 30 --steps 480 --refresh-every 80"
     rate = "--refinement.optimizer.learning-rate 0.05"
     assert main(["compare", *f"{data} {training} {rate}".split(), "--out", str(folder)]) == 0
-    return read_results(folder)
+    return RunFolder(folder).results()
 
 
 def mean(metrics: dict, score: str) -> float:

@@ -17,8 +17,8 @@ from dec.cli import start
 from dec.data.readers import load
 from dec.estimators.loading import load as load_model
 from dec.runs import execute as runs
-from dec.runs import folder as folders
 from dec.runs import prepare as prepared
+from dec.runs.folder import RunFolder
 from dec.runs.prepare import prepare
 from dec.training.fitted_state import FittedState
 
@@ -155,14 +155,14 @@ def test_folders_that_name_themselves_do_not_collide(place, monkeypatch):
     args = start.argparse.Namespace(out=None, force=False)
     made = [start.begin(args, "dec", {"dec": config.Run(data="some/where/x.npy")}) for _ in range(2)]
     assert made[0] != made[1]
-    assert made[0].parts == ("runs", "x.npy-dec-20200101-000000")
+    assert made[0].path.parts == ("runs", "x.npy-dec-20200101-000000")
 
 
 # Use of a run.
 
 
 def test_evaluate_prints_the_table_again(trained, compared):
-    assert dec("evaluate", trained)[:2] == (0, runs.show(folders.read_results(trained)) + "\n")
+    assert dec("evaluate", trained)[:2] == (0, runs.show(RunFolder(trained).results()) + "\n")
     folder, printed = compared
     status, out, _ = dec("evaluate", folder)
     assert status == 0

@@ -7,6 +7,7 @@ import pytest
 from dec import config
 from dec.cli import main as cli
 from dec.errors import UserError
+from dec.networks.registry import hidden_widths
 from dec.runs.presets import PRESETS, preset
 
 
@@ -73,7 +74,7 @@ def test_dec_keras_mnist():
     }
     assert run.model.refinement.tolerance == 0.001
     network = run.model.network
-    assert (*network.widths, network.code_size) == (500, 500, 2000, 10)
+    assert (*hidden_widths(network), network.code_size) == (500, 500, 2000, 10)
     assert run.model.batch_size == 256
 
 

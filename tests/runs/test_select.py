@@ -8,6 +8,7 @@ import pytest
 from command_line import run as dec
 
 from dec.runs import select as module
+from dec.runs.folder import RunFolder
 from dec.runs.select import select
 from dec.selection.ace import ace, measure
 from dec.selection.agreement import agreement
@@ -84,11 +85,11 @@ def test_a_run_is_a_table_of_one_cell(table):
 
 @pytest.mark.parametrize("shuffled", [True, False])
 def test_labels_do_not_enter_the_pick(table, monkeypatch, shuffled):
-    before, _ = select(table)
-    read_results, prepare = module.read_results, module.prepare
+    before, _ = select(RunFolder(table))
+    results, prepare = RunFolder.results, module.prepare
 
     def other_results(folder):
-        cells = read_results(folder)
+        cells = results(folder)
         for row in (row for cell in cells.values() for row in cell["seeds"]):
             for score in ("acc", "nmi", "ari", "ami", "purity", "homogeneity", "completeness"):
                 row[score] = 1 - row.pop(score)
@@ -101,9 +102,9 @@ def test_labels_do_not_enter_the_pick(table, monkeypatch, shuffled):
         y = np.random.default_rng(0).permutation(prepared.dataset.y) if shuffled else None
         return prepared._replace(dataset=dataclasses.replace(prepared.dataset, y=y))
 
-    monkeypatch.setattr(module, "read_results", other_results)
+    monkeypatch.setattr(RunFolder, "results", other_results)
     monkeypatch.setattr(module, "prepare", other_data)
-    after, text = select(table)
+    after, text = select(RunFolder(table))
     assert after["pick"] == before["pick"] and after["spaces"] == before["spaces"]
     assert [row["score"] for row in after["cells"]] == [row["score"] for row in before["cells"]]
     assert ("oracle" in after) == ("By labels" in text) == shuffled
@@ -112,9 +113,9 @@ def test_labels_do_not_enter_the_pick(table, monkeypatch, shuffled):
 def test_what_cannot_be_selected_from_is_said(table, monkeypatch):
     status, _, err = dec("select", table.parent)
     assert status == 2 and "is not a run folder" in err
-    monkeypatch.setattr(module, "read_json", lambda path: {"data": {"digest": "another"}})
+    monkeypatch.setattr(RunFolder, "read_environment", lambda folder: {"data": {"digest": "another"}})
     with pytest.raises(ValueError, match="is not the data"):
-        select(table)
+        select(RunFolder(table))
 
 
 def test_agreement_by_mutual_information():
