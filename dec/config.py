@@ -28,7 +28,7 @@ def opt(default: Any, help: str, least: float = -math.inf, most: float = math.in
 
 
 def checked(value: Any, hint: Any, name: str) -> Any:
-    """`value` as the type `hint` asks (an int where a float is wanted, a list for a tuple), or a ValueError."""
+    """Return `value` as the type `hint` asks for: an int where a float is wanted, a list for a tuple."""
     if hasattr(value, "tolist"):  # NumPy's numbers, which a grid search gives, become Python's
         value = value.tolist()
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -51,7 +51,7 @@ def checked(value: Any, hint: Any, name: str) -> Any:
 
 
 def words(hints: Iterable[Any]) -> tuple[str, ...]:
-    """The words that the Literals among the hints of a union allow."""
+    """Return the words that the Literals in a union allow."""
     return tuple(word for a in hints if typing.get_origin(a) is Literal for word in typing.get_args(a))
 
 
@@ -71,7 +71,7 @@ class Config:
                     raise UserError(f"{field.name}={value!r} must be {limits}")
 
     def said(self) -> dict[str, Any]:
-        """The fields that are not as they are by default."""
+        """Return the fields that are not as they are by default."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
                 if getattr(self, field.name) != field.default}
 
@@ -94,7 +94,7 @@ class Optimizer(Config):
     decay_every: int = opt(100, "epochs from one factor to the next (step, exponential)", 1)
 
     def over(self, default: Optimizer) -> Optimizer:
-        """This one; where its name is "method", the `default` with whatever else is set here."""
+        """Return this optimizer; where its name is "method", the `default` with all else that is set here."""
         if self.name != "method":
             return self
         said = {name: value for name, value in self.said().items() if name != "name" and value is not None}
@@ -257,17 +257,17 @@ class Run(Config):
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """The nested plain dictionary of a config, ready for JSON."""
+    """Return the nested plain dictionary of a config, ready for JSON."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def from_dict(cls: type, values: dict[str, Any]) -> Any:
-    """The inverse of `to_dict`: nested dictionaries to a checked config; absent fields keep their defaults."""
+    """Build a checked config from nested dictionaries, as of `to_dict`; absent fields keep their defaults."""
     return replace(cls(), values)
 
 
 def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
-    """`config` with the fields in the nested dictionary `values` replaced, each checked against its annotation.
+    """Return `config` with the fields in the nested dictionary `values` replaced, each checked against its annotation.
 
     Raises:
       ValueError: for an unknown field (naming the nearest one) or a value of the wrong type.
@@ -291,17 +291,17 @@ def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The nearest spelling among those known, if one is near."""
+    """Return the nearest spelling among those known, if one is near."""
     return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.5)), None)
 
 
 def unknown(what: str, name: str, known: list[str]) -> str:
-    """The message for a name that does not exist, with the nearest spelling of one that does."""
+    """Return the message for a name that does not exist, with the nearest spelling of one that does."""
     near = nearest(name, known)
     hint = f" Did you mean {near!r}?" if near else ""
     return f"Unknown {what} {name!r}.{hint} Known: {', '.join(sorted(known))}."
 
 
 def digest(*parts: Any) -> str:
-    """A short stable hash of JSON-able values; it names caches."""
+    """Return a short stable hash of JSON-able values; it names caches."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]

@@ -15,7 +15,7 @@ from dec.paths import as_path
 
 
 def cache_dir() -> Path:
-    """$DEC_CACHE, the folder for what can be computed again; by default ~/.cache/dec. It may not exist yet."""
+    """Return $DEC_CACHE, the folder for what can be computed again; by default ~/.cache/dec. It may not exist yet."""
     return as_path(os.environ.get("DEC_CACHE") or "~/.cache/dec")
 
 
@@ -34,20 +34,20 @@ def write(path: Path, content: bytes) -> None:
 
 
 def pack(arrays: dict[str, np.ndarray], note: dict[str, Any]) -> bytes:
-    """Named arrays and a JSON-able note as the bytes of an .npz file."""
+    """Return named arrays and a JSON-able note as the bytes of an .npz file."""
     buffer = io.BytesIO()
     np.savez(buffer, note=np.array(json.dumps(note)), **arrays)
     return buffer.getvalue()
 
 
 def unpack(file: Path | io.BytesIO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The inverse of `pack`."""
+    """Return the arrays and the note of `pack`."""
     with np.load(file, allow_pickle=False) as found:
         return {name: found[name] for name in found.files if name != "note"}, json.loads(str(found["note"]))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The named arrays and the note of a file of `write_arrays`; a ValueError when it is damaged."""
+    """Return the named arrays and the note of a file of `write_arrays`; a ValueError when it is damaged."""
     try:
         return unpack(path)
     except Exception as error:  # of a damaged zip file: anything from BadZipFile to NotImplementedError
@@ -55,12 +55,12 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
-    """Named arrays and a JSON-able note in one .npz file, written safely."""
+    """Write named arrays and a JSON-able note as one .npz file, safely."""
     write(path, pack(arrays, about))
 
 
 def read_json(path: Path) -> Any:
-    """The content of a run folder's JSON file.
+    """Return the content of a run folder's JSON file.
 
     Raises:
       FileNotFoundError, ValueError: when it is not there, or damaged.
@@ -88,7 +88,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table whose columns line up as plain text too."""
+    """Return a Markdown table whose columns line up as plain text too."""
     widths = [max(2, *(len(line[i]) for line in [header, *rows])) for i in range(len(header))]
 
     def line(cells: list[str]) -> str:

@@ -24,7 +24,7 @@ MOST_VALUES = 2**26  # a quarter of a gigabyte of float32
 
 
 def contingency(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Counts [classes, clusters] of rows, both sorted; rows of noise are left out, a class of nothing else is not.
+    """Return counts [classes, clusters] of rows, both sorted; noise is left out, but no class that has only noise.
 
     Args:
       y: [n], the classes: integers or strings.
@@ -40,7 +40,7 @@ def contingency(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
 
 
 def matching(counts: pd.DataFrame) -> dict[int, Any]:
-    """{cluster: class} in the order of the classes, the one-to-one matching that puts most rows right (Hungarian).
+    """Return {cluster: class}, ordered by class: the one-to-one matching that puts most rows right (Hungarian).
 
     Where clusters and classes differ in number, those left over are not in it.
     """
@@ -51,7 +51,7 @@ def matching(counts: pd.DataFrame) -> dict[int, Any]:
 
 
 def accuracy(y: np.ndarray, labels: np.ndarray) -> float:
-    """Part of the rows whose cluster is matched to their class, under the best one-to-one matching.
+    """Return the fraction of rows whose cluster is matched to their class, under the best one-to-one matching.
 
         ACC = max_m Σ_i 1[y_i = m(l_i)] / n
 
@@ -64,12 +64,12 @@ def accuracy(y: np.ndarray, labels: np.ndarray) -> float:
 
 
 def purity(y: np.ndarray, labels: np.ndarray) -> float:
-    """Part of the rows whose class is the most frequent one of their cluster; noise rows count as wrong."""
+    """Return the fraction of rows whose class is the most frequent one of their cluster; noise rows count as wrong."""
     return float(contingency(y, labels).max(axis=0).sum() / len(y))
 
 
 def confusion(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """`contingency` with its columns reordered: the matched clusters in the order of their classes, then the rest.
+    """Return `contingency` with matched clusters first, in the order of their classes.
 
     With as many clusters as classes, the matched rows are on the diagonal.
     """

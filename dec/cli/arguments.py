@@ -113,7 +113,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def leaves(part: Any, prefix: str = "") -> Iterable[tuple[str, Any, Any, str]]:
-    """(dotted name, type, default, help) of every plain field of a config, depth first."""
+    """Yield (dotted name, type, default, help) of every plain field of a config, depth first."""
     hints = typing.get_type_hints(type(part))
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
@@ -124,7 +124,7 @@ def leaves(part: Any, prefix: str = "") -> Iterable[tuple[str, Any, Any, str]]:
 
 
 def options_of(factory: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
-    """(name, type, default, help) of a method's options: the factory's signature and the Args of its docstring."""
+    """Return (name, type, default, help) of a method's options, from its factory's signature and docstring."""
     hints = typing.get_type_hints(factory)
     parts = re.split(r"\n\s*(Args|References):\n", inspect.getdoc(factory) or "")
     described = dict(zip(parts[1::2], parts[2::2])).get("Args", "")
@@ -134,7 +134,7 @@ def options_of(factory: Callable[..., Any]) -> list[tuple[str, Any, Any, str]]:
 
 
 def source_of(factory: Callable[..., Any]) -> str:
-    """The References of a method's docstring, on one line."""
+    """Return the References of a method's docstring, on one line."""
     return " ".join(re.split(r"\n\s*References:\n", inspect.getdoc(factory) or "")[-1].split()).rstrip(".")
 
 
@@ -153,7 +153,7 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def parse(text: str, hint: Any) -> Any:
-    """A word of the command line as the type a config field asks for."""
+    """Return a word of the command line as the type a config field asks for."""
     args = [a for a in typing.get_args(hint) if a is not type(None)]
     if text.lower() == "none" and len(args) < len(typing.get_args(hint)):
         return None
@@ -180,7 +180,7 @@ def parse(text: str, hint: Any) -> Any:
 
 
 def mesh_axes(text: str) -> dict[str, int]:
-    """The devices along each axis of a mesh, from words like seeds=2,data=4."""
+    """Return the devices along each axis of a mesh, from words like seeds=2,data=4."""
     axes = dict(part.split("=", 1) if "=" in part else (part, "") for part in text.split(","))
     if not axes.keys() <= {"seeds", "data"} or not all(value.isdecimal() for value in axes.values()):
         raise argparse.ArgumentTypeError(f"{text!r} is not like seeds=2,data=4")
@@ -188,7 +188,7 @@ def mesh_axes(text: str) -> dict[str, int]:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """What `train` and `compare` share."""
+    """Add the options that `train` and `compare` share."""
     group = parser.add_argument_group("run")
     group.add_argument("--data", type=expanded,
                        help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a table, arrays, "
@@ -239,7 +239,7 @@ def add_sweep(parser: argparse.ArgumentParser) -> None:
 
 
 def add_fields(parser: argparse.ArgumentParser, prefix: str, group: Any = None) -> None:
-    """The config's fields that start with `prefix` as options; those without a section of their own go to `group`."""
+    """Add the config's fields that start with `prefix`; those without a section of their own go to `group`."""
     fields = list(leaves(config.Run()))
     counts = Counter(dotted.split(".")[-1] for dotted, *_ in fields)
     groups: dict[str, Any] = {"": group}
@@ -256,7 +256,7 @@ def add_fields(parser: argparse.ArgumentParser, prefix: str, group: Any = None) 
 
 
 def sweep(base: config.Run, swept: dict[str, list[Any]]) -> dict[str, config.Run]:
-    """Named runs: one for every combination of the options' values; swept ones are part of the name."""
+    """Return named runs: one for every combination of the options' values; swept ones are part of the name."""
     last = [dotted.split(".")[-1] for dotted in swept]
     short = {dotted: dotted.split(".")[-1] if last.count(dotted.split(".")[-1]) == 1 else dotted for dotted in swept}
     runs = {}
@@ -283,7 +283,7 @@ def _word(value: Any) -> str:
 
 
 def base_run(args: argparse.Namespace) -> config.Run:
-    """The run that --preset or --config gives, with the plain options of the command line."""
+    """Return the run that --preset or --config gives, with the plain options of the command line."""
     from dec.runs.presets import preset
 
     run = preset(args.preset) if args.preset else config.Run()
@@ -302,6 +302,6 @@ def base_run(args: argparse.Namespace) -> config.Run:
 
 
 def given(args: argparse.Namespace) -> dict[str, list[Any]]:
-    """The config options on the command line and their values."""
+    """Return the config options on the command line and their values."""
     names = {dotted for dotted, *_ in leaves(config.Run())}
     return {name: values for name, values in vars(args).items() if name in names and values is not None}

@@ -83,7 +83,7 @@ def ended(status: int, message: str, debug: bool = False) -> int:
 
 
 def overview() -> str:
-    """The top-level help."""
+    """Return the top-level help."""
     lines = [f"  {name:<10} {about}" for name, (_, about) in COMMANDS.items()]
     return "\n".join([
         "usage: dec COMMAND ...", "", "Deep clustering in JAX: learn a representation and the clusters in it together.",

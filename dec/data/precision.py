@@ -64,7 +64,7 @@ def _has_more_digits(x: Any) -> bool:
 
 
 def as_raw(x: Any, name: str) -> Any:
-    """`x` checked by `check_rows`: booleans and integers in 0..255 as uint8, all else as float32.
+    """Return `x` checked by `check_rows`: booleans and integers in 0..255 as uint8, all else as float32.
 
     A memory map keeps its dtype, and so does an array whose differences float32 would round away. A sparse array
     becomes CSR without repeated entries.
@@ -82,7 +82,7 @@ def as_raw(x: Any, name: str) -> Any:
 
 
 def total(x: Any, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """The sum of what `f` makes of each block of rows, float64."""
+    """Return the sum of what `f` makes of each block of rows, float64."""
     def own(starts):
         return sum(f(block) for _, block in row_blocks(x, np.float64, starts))
 
@@ -90,7 +90,7 @@ def total(x: Any, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
 
 
 def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest value of each column, [d] float64."""
+    """Return the least and the greatest value of each column, [d] float64."""
     def own(starts):
         low, high = np.inf, -np.inf
         for _, block in row_blocks(x, np.float64, starts):
@@ -102,5 +102,5 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def per_column(values: np.ndarray, x: Any) -> np.ndarray:
-    """`values` [] as they are, or [d] in the shape of one row of `x`."""
+    """Return `values` [] as they are, or [d] in the shape of one row of `x`."""
     return values.reshape(x.shape[1:]) if values.ndim else values

@@ -17,7 +17,7 @@ alone = False  # true where this process goes on without the others, which will 
 
 
 def together(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np.ndarray]:
-    """What each process found in its part of `items`, in their order; a list of one where each looks at all.
+    """Return each process's result for its share of `items`, in their order; one result where a process is alone.
 
     That is where the items are fewer than the processes.
 
@@ -42,7 +42,7 @@ def together(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np
 
 
 def _gathered(array: np.ndarray) -> list[np.ndarray]:
-    """The arrays of all processes, of any shapes and bit for bit: as one of JAX's, float64 would become float32."""
+    """Return the arrays of all processes, of any shapes, bit for bit: JAX would turn float64 into float32."""
     from jax.experimental.multihost_utils import process_allgather
 
     file = io.BytesIO()

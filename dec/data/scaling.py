@@ -35,7 +35,7 @@ class Scaling(NamedTuple):
 
 
 def fit_scaling(x: Any, kind: str) -> Scaling:
-    """The scaling of `kind` for the rows of `x`, computed in float64, one block of rows after the other.
+    """Return the scaling of `kind` for the rows of `x`, computed in float64, one block of rows after the other.
 
         power:      shift = 0,             scale = 1 / sqrt(mean of x²), so that |x|²/d is 1 on average
         range:      shift = min,           scale = 1 / (max - min)
@@ -77,7 +77,7 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
 
 
 def _reciprocal(width: Any) -> np.ndarray:
-    """1 / width, 1 where width is 0, and never outside float32's normal numbers (XLA flushes the others to 0)."""
+    """Return 1 / width, 1 where width is 0, within float32's normal numbers (XLA flushes the others to 0)."""
     float32 = np.finfo(np.float32)
     width = np.where(np.asarray(width) > 0, width, 1.0)
     return np.clip(1 / width, float32.tiny, float32.max)

@@ -27,7 +27,7 @@ class Rows(Protocol):
     dtype: np.dtype
 
     def __getitem__(self, rows: slice | np.ndarray) -> Any:
-        """These rows, by a slice or by ascending numbers, as an array or CSR."""
+        """Return these rows, by a slice or by ascending numbers, as an array or CSR."""
 
 
 class Subset:
@@ -72,11 +72,11 @@ class ParquetTable:
         return self[sample_rows(n, min(n, SAMPLE_ROWS, max(1, SAMPLE_VALUES // columns)))]
 
     def resident(self) -> pd.DataFrame | ParquetTable:
-        """All rows where they have no more than `LARGE` bytes, else the table itself."""
+        """Return all rows where they have no more than `LARGE` bytes, else the table itself."""
         return self[:] if math.prod(self.shape) * self.width <= LARGE else self
 
     def take(self, rows: np.ndarray) -> pd.DataFrame | ParquetTable:
-        """These rows, by ascending numbers; `resident`."""
+        """Return these rows, by ascending numbers; `resident`."""
         return replace(self, rows=rows if self.rows is None else self.rows[rows]).resident()
 
     def __getitem__(self, rows: slice | np.ndarray | list[str]) -> pd.DataFrame | ParquetTable:
@@ -100,7 +100,7 @@ class ParquetTable:
 
 
 def read_parquet(files: Sequence[Path]) -> pd.DataFrame | ParquetTable:
-    """The rows of Parquet files under each other: a DataFrame, or a `ParquetTable` above `LARGE` bytes.
+    """Return the rows of Parquet files under each other: a DataFrame, or a `ParquetTable` above `LARGE` bytes.
 
     An index that was stored under a name is a column like others.
 
@@ -155,7 +155,7 @@ class ParquetRows:
 
 
 def nbytes(x: Rows) -> int:
-    """Bytes of all rows: of its three arrays for CSR."""
+    """Return the number of bytes of all rows; of CSR, those of its three arrays."""
     if issparse(x):
         return x.data.nbytes + x.indices.nbytes + x.indptr.nbytes
     return x.nbytes if hasattr(x, "nbytes") else math.prod(x.shape) * x.dtype.itemsize

@@ -179,7 +179,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def fit_session(
         self, X: np.ndarray, session: Session, pretrain_on: np.ndarray | None = None, resume: Checkpoint | None = None
     ) -> DeepClustering:
-        """`fit` of validated rows under a session that decides on seeds, progress and checkpoints."""
+        """Fit to validated rows under a session that decides on seeds, progress and checkpoints."""
         k = self.n_clusters
         if k != "auto" and (isinstance(k, bool) or not isinstance(k, int | np.integer)):
             raise UserError(f"n_clusters={k!r} must be an integer or 'auto'")
@@ -247,12 +247,12 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             yield self.fit_
 
     def transform(self, X: Any) -> np.ndarray:
-        """Codes [n, c], float32."""
+        """Return codes [n, c], float32."""
         with self._fitted() as fitted:
             return fitted.encode(self._validate(X, reset=False))
 
     def inverse_transform(self, codes: Any) -> np.ndarray:
-        """Reconstructions [n, d] from codes [n, c], on the scale of the data."""
+        """Return reconstructions [n, d] from codes [n, c], on the scale of the data."""
         with self._fitted() as fitted:
             codes = np.asarray(codes, np.float32)
             if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
@@ -260,7 +260,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return fitted.decode(codes)
 
     def sample(self, n: int, cluster: int, random_state: int = 0) -> np.ndarray:
-        """n rows [n, d] that the fitted model makes up, of one cluster, on the scale of the data.
+        """Return n rows [n, d] that the fitted model generates for one cluster, on the scale of the data.
 
         Raises:
           ValueError: for a method that is no generative model, or a cluster that is not there.
@@ -279,7 +279,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return np.exp(fitted.log_assign(self._validate(X, reset=False)))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
+        """Return the most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
         with self._fitted() as fitted:
             return np.asarray(labels_of(fitted.log_assign(self._validate(X, reset=False))))
 
@@ -292,7 +292,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return -assign_and_score(fitted, self._validate(X, reset=False))[1]
 
     def score(self, X: Any, y: None = None) -> float:
-        """Mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.
+        """Return the mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.
 
         y is ignored. Above 10,000 rows a fixed sample is taken. -1 where there is only one cluster.
         """
@@ -306,7 +306,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         return self.codes_.shape[1]
 
     def summary(self) -> str:
-        """The layer table of the network."""
+        """Return the layer table of the network."""
         with self._fitted():
             network = self._part("network")
             return layer_table(parameter_table(

@@ -10,7 +10,7 @@ from dec.estimators.deep_clustering import DeepClustering
 
 
 def named(name: str) -> type[DeepClustering]:
-    """`DeepClustering` with the method fixed and its options as parameters of the class."""
+    """Return `DeepClustering` with the method fixed and its options as parameters of the class."""
     options = inspect.signature(methods.METHODS[name]).parameters
     common = {n: p for n, p in inspect.signature(DeepClustering.__init__).parameters.items()
               if n not in ("self", "method", "method_options")}
@@ -40,7 +40,7 @@ def named(name: str) -> type[DeepClustering]:
 
 
 def class_name(name: str) -> str:
-    """The class of a method's name: dec -> DEC, ae+kmeans -> AEKMEANS."""
+    """Return the class of a method's name: dec -> DEC, ae+kmeans -> AEKMEANS."""
     return "".join(c for c in name if c.isalnum()).upper()
 
 

@@ -49,7 +49,7 @@ class Nested:
 
 
 def _fields(value: Any, prefix: str) -> list[tuple[str, Any]]:
-    """(nested name, value) of every field of a config, depth first."""
+    """Return (nested name, value) of every field of a config, depth first."""
     pairs = []
     for field in dataclasses.fields(value):
         name, inner = f"{prefix}__{field.name}", getattr(value, field.name)

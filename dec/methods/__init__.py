@@ -60,7 +60,7 @@ def _cached(factory: Callable[..., Method], options: tuple[tuple[str, Any], ...]
 
 
 def make(name: str, options: dict[str, Any] | None = None) -> Method:
-    """The method with its options; equal options give the same object, so that compiled programs are reused.
+    """Return the method with its options; equal options give the same object, so that compiled programs are reused.
 
     Raises:
       ValueError: for a method or an option that does not exist, or a value that the method refuses.

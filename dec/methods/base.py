@@ -104,6 +104,6 @@ def at_least(least: float, **options: float) -> None:
 
 
 def labels_of(log_q: Float[Array, "n k"]) -> Int[Array, " n"]:
-    """The most probable cluster of each row, int32; -1 where every cluster is out."""
+    """Return the most probable cluster of each row, int32; -1 where every cluster is out."""
     label = jnp.argmax(log_q, axis=-1).astype(jnp.int32)
     return jnp.where(log_q.max(axis=-1) <= OUT / 2, -1, label)  # a diverged row, NaN, is not noise

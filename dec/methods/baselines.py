@@ -25,7 +25,7 @@ BASELINES: dict[str, Callable[..., Method]] = {
 
 
 def on(space: Literal["input", "codes"], factory: Callable[..., Method]) -> Callable[..., Method]:
-    """The factory of the same methods on the scaled input, or on the codes of a network that stays as it is."""
+    """Return the factory of the same methods on the scaled input, or on the codes of a network that stays as it is."""
     @functools.wraps(factory)
     def made(*args, **options):
         return factory(*args, **options)._replace(on=space)

@@ -16,7 +16,7 @@ KEEP = 0.8  # the paper's α
 
 
 def brb(method: Method, every: int, keep: float) -> Method:
-    """The method with a soft reset of its encoder every so many epochs, and clusters started anew from its codes.
+    """Return the method with a soft reset of its encoder every few epochs, and clusters started anew from its codes.
 
     θ <- keep θ + (1 - keep) φ with newly drawn φ loosens a network that has settled too early on its first clusters.
     It takes the place of what the method itself does between epochs.
@@ -48,7 +48,7 @@ def brb(method: Method, every: int, keep: float) -> Method:
 
 
 def soft_reset(net: Net, fresh: Net, keep: float) -> Net:
-    """The hidden layers of the encoder moved towards `fresh`; as in the paper, code layer and decoder stay."""
+    """Return the hidden layers of the encoder moved towards `fresh`; as in the paper, code layer and decoder stay."""
     old, new = net.params["params"], fresh.params["params"]
     hidden = sum(name.startswith("encoder_") for name in old) - 1
     reset = {name: jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, old[name], new[name])

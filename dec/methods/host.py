@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 
 def failed(shape: jax.ShapeDtypeStruct) -> np.ndarray:
-    """What stands for an array that could not be found."""
+    """Return the placeholder of an array that could not be found."""
     return np.full(shape.shape, np.nan if jnp.issubdtype(shape.dtype, jnp.floating) else 0, shape.dtype)
 
 
@@ -50,7 +50,7 @@ def on_host(
     find: Callable[[np.ndarray, int], PyTree], shapes: PyTree, key: Key[Array, ""],
     codes: Float[Array, "m d"], weight: Float[Array, " m"],
 ) -> PyTree:
-    """find(codes, seed) on the host, of the rows whose weight is not 0.
+    """Return find(codes, seed) on the host, of the rows whose weight is not 0.
 
     Seeds that a device runs side by side have a process each, as far as there are cores, where the rows are many.
 
@@ -91,7 +91,7 @@ def on_host(
 def sample(
     key: Key[Array, ""], codes: Float[Array, "n d"], weight: Float[Array, " n"], most: int
 ) -> tuple[Float[Array, "m d"], Float[Array, " m"]]:
-    """All rows, or a uniform sample of `most` of them."""
+    """Return all rows, or a uniform sample of `most` of them."""
     if len(codes) <= most:
         return codes, weight
     rows = jnp.sort(jax.random.choice(key, len(codes), (most,), replace=False))
@@ -99,7 +99,7 @@ def sample(
 
 
 def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, noise: bool = False) -> Method:
-    """The method around cluster(codes [m, d], k, seed) for at most `MOST` rows; others are what the nearest of them is.
+    """Return the method around cluster(codes [m, d], k, seed) on at most `MOST` rows; others join the nearest.
 
     Clusters are numbered by their size; the rows of more than k are noise. With the metric "cosine" all rows are scaled
     to unit length, where |a - b|² = 2 (1 - cos).
@@ -131,12 +131,12 @@ def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, no
 
 
 def certain(labels: Int[Array, " n"], k: int) -> Float[Array, "n k"]:
-    """Log assignments to one cluster each, or to none."""
+    """Return log assignments to one cluster each, or to none."""
     return jnp.where(jax.nn.one_hot(labels, k) > 0, 0.0, OUT)
 
 
 def nearest(known: Known, codes: Float[Array, "n d"]) -> Float[Array, "n k"]:
-    """The log assignments of each code's nearest row; `OUT` where none is near. At most `TABLE` distances at a time."""
+    """Return the log assignments of each code's nearest row, `OUT` where none is near, a `TABLE` at a time."""
     center = known.joined @ known.rows / jnp.maximum(known.joined.sum(), 1)  # far from 0, distances lose their digits
     codes = codes - center
     joined = jnp.where(known.joined[:, None], known.rows - center, 0)

@@ -75,7 +75,7 @@ def bisecting_kmeans(restarts: int = 5) -> Method:
 
 
 def _by_centers(fit: Callable[[np.ndarray, int, int], np.ndarray]) -> Method:
-    """The method around fit(codes [m, d], k, seed) -> centers [k, d] on the host."""
+    """Return the method around fit(codes [m, d], k, seed) -> centers [k, d] on the host."""
     def init(key, net, view, k):
         codes = view.encode(net)
         shape = jax.ShapeDtypeStruct((k, codes.shape[1]), jnp.float32)

@@ -99,7 +99,7 @@ def n2d(
 def fit_head(
     codes: Float[np.ndarray, "m c"], places: Float[np.ndarray, "m w"], seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(kernel, bias) of the layers of a network from codes to their places; both are standardised while it learns."""
+    """Return (kernel, bias) of each layer of a network from codes to places, both standardised for training."""
     from sklearn.neural_network import MLPRegressor
     from sklearn.preprocessing import StandardScaler
 
@@ -116,7 +116,7 @@ def fit_head(
 def learn(
     manifold: str, codes: Float[np.ndarray, "m c"], width: int, neighbors: int, seed: int
 ) -> Float[np.ndarray, "m w"]:
-    """The codes' places on a manifold of this width."""
+    """Return the codes' places on a manifold of this width."""
     neighbors = min(neighbors, len(codes) - 1)
     if manifold == "umap":
         from umap import UMAP

@@ -25,7 +25,7 @@ class Units(NamedTuple):
 
 
 def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1, passes: int = 50) -> Method:
-    """Groups of the units of a self-organising map.
+    """Self-organising map whose units are grouped into clusters.
 
     A row's cluster is that of its best-matching unit. Units are grouped by Ward's method, each with the weight of its
     rows: that draws nothing, so the clusters are a function of the map, and does not depend on a start as k-means does.
@@ -65,7 +65,7 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
 
 
 def _groups(head: Head) -> Float[Array, "u k"]:
-    """The rows of each unit, in the column of its cluster."""
+    """Return the rows of each unit, in the column of its cluster."""
     rows, clusters = head.state
     rows = rows + EMPTY
     label = ward(head.params, rows, len(clusters))

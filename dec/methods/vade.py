@@ -55,12 +55,12 @@ def vade(kl_weight: float = 1.0) -> Method:
 
 
 def start(key, net, view: View, k: int) -> Mixture:
-    """The mixture that `gmm` fits to the codes."""
+    """Return the mixture that `gmm` fits to the codes."""
     log_weight, mean, precision = gmm("diag").init(key, net, view, k).state  # its inverse standard deviations
     log_variance = jnp.maximum(-2 * jnp.log(precision), LEAST_LOG_VARIANCE + 1)  # below it there is no gradient
     return Mixture(log_weight, mean, log_variance)
 
 
 def narrow(mixture: Mixture) -> Float[Array, " c"]:
-    """The log variance that a posterior starts with: of the variance within clusters, a tenth."""
+    """Return the log variance that a posterior starts with: of the variance within clusters, a tenth."""
     return jnp.log(0.1 * jax.nn.softmax(mixture.logits) @ jnp.exp(mixture.log_variance))

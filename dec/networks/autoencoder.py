@@ -31,7 +31,7 @@ INITIALIZERS = {
 
 
 def activation(name: str):
-    """An activation of flax.linen by its name; "linear" is the identity.
+    """Return an activation of flax.linen by its name; "linear" is the identity.
 
     Raises:
       ValueError: for a name flax.linen does not have.
@@ -93,18 +93,18 @@ class Autoencoder(nn.Module):
         return self.decode(self.encode(x, rate), rate)
 
     def encode(self, x: Float[Array, "b d"], rate: float = 0.0, depth: int | None = None) -> Float[Array, "b c"]:
-        """Codes, or the activations of the first `depth` layers; `rate` of each layer's input is dropped."""
+        """Return codes, or the activations of the first `depth` layers; `rate` of each layer's input is dropped."""
         for i, (layer, act) in enumerate(list(zip(self.encoder, self.encoder_activations))[:depth]):
             x = act(layer(self._dropped(x, rate) if i else self._embedded(x, rate)))
         return x.astype(jnp.float32)
 
     def posterior(self, x: Float[Array, "b d"], rate: float = 0.0) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
-        """Mean (the code) and log variance of q(z | x), a Gaussian."""
+        """Return the mean (the code) and log variance of q(z | x), a Gaussian."""
         trunk = self.encode(x, rate, len(self.encoder) - 1)
         return self.encode(x, rate), self.posterior_0(self._dropped(trunk, rate)).astype(jnp.float32)
 
     def decode(self, z: Float[Array, "b c"], rate: float = 0.0) -> Float[Array, "b d"]:
-        """The linear output: reconstructions, or their logits where the output is a sigmoid."""
+        """Return the linear output: reconstructions, or their logits where the output is a sigmoid."""
         for layer, act in zip(self.decoder, self.decoder_activations):
             z = act(layer(self._dropped(z, rate)))
         mask = self.features - z.shape[1]  # columns of a mask are not reconstructed
@@ -117,7 +117,7 @@ class Autoencoder(nn.Module):
         return self.decoder_activations[mirror](self.decoder[mirror](self._dropped(code, rate))).astype(jnp.float32)
 
     def _embedded(self, x: Float[Array, "b d"], rate: float) -> Float[Array, "b e"]:
-        """The first layer's input: counts as logarithms, wide categories by their embeddings, a mask as a channel.
+        """Return the first layer's input: logarithms of counts, embeddings of wide categories, a mask as a channel.
 
         `rate` of it is dropped, but nothing of a mask.
         """
@@ -135,7 +135,7 @@ class Autoencoder(nn.Module):
         return self._dropped(jnp.concatenate(parts, axis=1), rate)
 
     def loss(self, x: Float[Array, "b d"], out: Float[Array, "b d"]) -> Float[Array, " b"]:
-        """Each row's reconstruction loss given the decoder's linear output."""
+        """Return each row's reconstruction loss given the decoder's linear output."""
         match self.config.output:
             case "sigmoid":
                 return jnp.mean(jnp.logaddexp(0.0, out) - x * out, axis=-1)
@@ -145,7 +145,7 @@ class Autoencoder(nn.Module):
         return likelihood.squared_error(x, self.mean(out), weight)
 
     def mean(self, out: Float[Array, "b d"]) -> Float[Array, "b d"]:
-        """The reconstruction on the scale of the network's input, from the decoder's linear output."""
+        """Return the reconstruction on the scale of the network's input, from the decoder's linear output."""
         match self.config.output:
             case "sigmoid" | "sigmoid_mse":
                 return jax.nn.sigmoid(out)
@@ -154,7 +154,7 @@ class Autoencoder(nn.Module):
         return out
 
     def values(self) -> int:
-        """How many values of a row `loss` is the mean of: its features without a mask, the columns of a table."""
+        """Return the number of values of a row that `loss` averages: features without a mask, or columns of a table."""
         if self.config.output == "mixed":
             return likelihood.columns(self.blocks)
         masks = [(stop - start) // (channels + 1) for kind, start, stop, channels in self.blocks if kind == "sequence"]
@@ -176,7 +176,7 @@ class Net:
 
     @classmethod
     def fresh(cls, key: Key[Array, ""], module: Autoencoder) -> Net:
-        """Newly drawn weights; biases of 0, or, as PyTorch draws them, within 1 / √fan in."""
+        """Return newly drawn weights; biases of 0, or, as PyTorch draws them, within 1 / √fan in."""
         params = module.init(key, jnp.zeros((1, module.features)))
         if module.config.initializer == "torch":
             leaves = traverse_util.flatten_dict(params)
@@ -188,23 +188,23 @@ class Net:
         return cls(params, module)
 
     def encode(self, x: Float[Array, "b d"]) -> Float[Array, "b c"]:
-        """Codes, float32."""
+        """Return codes, float32."""
         return self.module.apply(self.params, x, method="encode")
 
     def decode(self, z: Float[Array, "b c"]) -> Float[Array, "b d"]:
-        """Reconstructions on the scale of the network's input, float32."""
+        """Return reconstructions on the scale of the network's input, float32."""
         return self.module.apply(self.params, z, method=lambda module, z: module.mean(module.decode(z)))
 
     def reconstruction(self, x: Float[Array, "b d"], z: Float[Array, "b c"]) -> Float[Array, " b"]:
-        """Each row's reconstruction loss, averaged over its features (or, of a table, its columns)."""
+        """Return each row's reconstruction loss, averaged over its features (or, of a table, its columns)."""
         return self._loss(x, self.module.apply(self.params, z, method="decode"))
 
     def posterior(self, x: Float[Array, "b d"]) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
-        """Mean and log variance of q(z | x), of a network with a posterior; the mean is the code."""
+        """Return mean and log variance of q(z | x), of a network with a posterior; the mean is the code."""
         return self.module.apply(self.params, x, method="posterior")
 
     def calibrated(self, reconstruction: Float[Array, " b"], weight: Float[Array, " b"]) -> Float[Array, " b"]:
-        """-log p(x | z) of each row, averaged over its features as its `reconstruction` is, up to a constant.
+        """Return -log p(x | z) of each row, averaged over its features as its `reconstruction` is, up to a constant.
 
         Where that is a squared error, p is a Gaussian with one variance σ², the most likely one of the batch (Rybkin et
         al. 2021, Simple and effective VAE training with calibrated decoders, section 3).
@@ -222,7 +222,7 @@ class Net:
     def negative_elbo(
         self, x: Float[Array, "b d"], key: Key[Array, ""], weight: Float[Array, " b"], rate: float = 0.0
     ) -> Float[Array, " b"]:
-        """-log p(x | z) + KL(q(z | x) || N(0, 1)) for one z drawn from q: eq. 10 of Kingma and Welling 2014."""
+        """Return -log p(x | z) + KL(q(z | x) || N(0, 1)) for one draw z of q: eq. 10 of Kingma and Welling 2014."""
         dropout, noise = jax.random.split(key)
         mean, log_variance = self.module.apply(self.params, x, rate, method="posterior", rngs={"dropout": dropout})
         z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(noise, mean.shape)
@@ -232,7 +232,7 @@ class Net:
     def denoising(
         self, x: Float[Array, "b d"], key: Key[Array, ""], rate: float, layer: int | None = None
     ) -> Float[Array, " b"]:
-        """Each row's loss when `rate` of the layers' inputs is dropped: end to end, or of one layer pair alone.
+        """Return each row's loss when `rate` of the layers' inputs is dropped: end to end, or of one layer pair alone.
 
         One layer's input comes from the clean layers below it, which get no gradient (Vincent et al. 2010).
         """
@@ -251,12 +251,12 @@ class Net:
 
 
 def build(network: config.Network, features: int, dtype: str = "float32", posterior: bool = False) -> Autoencoder:
-    """The module of a config for inputs of width `features`, with a posterior where a method asks for one."""
+    """Return the module of a config for inputs of width `features`, with a posterior where a method asks for one."""
     return Autoencoder(network, features, jnp.dtype(dtype), network.variational or posterior)
 
 
 def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
-    """(layer, kernel shape, parameters) of every layer in order, without allocating any."""
+    """Return (layer, kernel shape, parameters) of every layer in order, without allocating any."""
     shapes = jax.eval_shape(lambda key: Net.fresh(key, module).params, jax.random.key(0))["params"]
     shapes = {name: layer for name, layer in shapes.items() if isinstance(layer, dict)}  # no variances
     groups = ["embedding", "encoder", "posterior", "decoder"]
@@ -267,6 +267,6 @@ def parameter_table(module: Autoencoder) -> list[tuple[str, str, int]]:
 
 
 def layer_table(layers: list[tuple[str, str, int]]) -> str:
-    """The Markdown table of a `parameter_table`, with its total."""
+    """Return the Markdown table of a `parameter_table`, with its total."""
     rows = [*layers, ("total", "", sum(count for *_, count in layers))]
     return markdown(["layer", "kernel", "parameters"], [[name, kernel, f"{count:,}"] for name, kernel, count in rows])

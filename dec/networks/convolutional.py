@@ -18,7 +18,7 @@ SIDES = (2, 3)  # numbers of sides that the shape of a row may have
 
 
 def patches(x: Float[Array, "b ... c"], kernel: int) -> Float[Array, "b ... p"]:
-    """Every second window of images or steps, with zeros around them: half their size, kernel^directions c values each.
+    """Return every second window of images or steps, zeros around them: half the size, kernel^directions c values.
 
     Convolutions are products of these: XLA's own take 10 times as long to differentiate inside a loop on a CPU, and
     with other filters for each seed they are no products on a GPU.
@@ -84,7 +84,7 @@ def _filters(
 
 
 def convolutional(net: config.Network, features: int, options: dict[str, Any]) -> Layers:
-    """Filters 5, 5, ..., 3 wide with stride 2 around a dense code (Guo et al. 2017, DCEC): for images, or over time."""
+    """Return convolutions 5, 5, ..., 3 wide with stride 2 around a dense code (Guo et al. 2017, DCEC)."""
     shape, masked = row_shape(net, features, SIDES)
     shapes = [(*shape[:-1], shape[-1] + masked)]
     for width in net.hidden:

@@ -25,7 +25,7 @@ class Layers(NamedTuple):
 
 
 def dense(net: config.Network, features: int, options: dict[str, Any]) -> Layers:
-    """d-hidden-code-reversed(hidden)-d."""
+    """Return the dense layers d-hidden-code-reversed(hidden)-d."""
     encoder = [nn.Dense(width, **options) for width in (*net.hidden, net.code_size)]
     decoder = [nn.Dense(width, **options) for width in (*reversed(net.hidden), features)]
     return Layers(encoder, decoder)

@@ -30,7 +30,7 @@ LARGEST_LOG_RATE = 15.0  # of a Poisson column
 
 
 def parse(blocks: tuple[str, ...], features: int) -> list[tuple[str, int, int, int]]:
-    """(kind, first column, column after the last, channels) of each block; channels is 0 but for sequences.
+    """Return (kind, first column, column after the last, channels) of each block; channels is 0 but for sequences.
 
     Raises:
       ValueError: an unknown kind, or widths that do not add up to `features`.
@@ -51,7 +51,7 @@ def parse(blocks: tuple[str, ...], features: int) -> list[tuple[str, int, int, i
 
 
 def weights(blocks: list, x: Float[Array, "b d"], zero_weight: float) -> Float[Array, "b d"] | None:
-    """What each value counts in a squared error: 0 where a sequence has no step, `zero_weight` where x is 0."""
+    """Return the weights of values in a squared error: 0 where a sequence has no step, `zero_weight` where x is 0."""
     weight = None if zero_weight == 1 else jnp.where(x == 0, zero_weight, 1.0)
     for kind, start, stop, channels in blocks:
         if kind == "sequence":
@@ -66,7 +66,7 @@ def weights(blocks: list, x: Float[Array, "b d"], zero_weight: float) -> Float[A
 def squared_error(
     x: Float[Array, "b d"], out: Float[Array, "b d"], weight: Float[Array, "b d"] | None
 ) -> Float[Array, " b"]:
-    """The (weighted) mean over a row's features of (x - out)²."""
+    """Return the (weighted) mean over a row's features of (x - out)²."""
     if weight is None:
         return jnp.mean((x - out) ** 2, axis=-1)
     return jnp.sum(weight * (x - out) ** 2, axis=-1) / jnp.maximum(weight.sum(axis=-1), 1e-6)
@@ -75,7 +75,7 @@ def squared_error(
 def negative_log_likelihood(
     blocks: list, log_variance: Float[Array, " d"], x: Float[Array, "b d"], out: Float[Array, "b d"]
 ) -> Float[Array, " b"]:
-    """-log p(x | out) of each row in nats, averaged over its columns; a one-hot block is one column.
+    """Return -log p(x | out) of each row in nats, averaged over its columns; a one-hot block is one column.
 
     gaussian     ½ [(x - out)² / σ² + log σ²]
     bernoulli    log(1 + e^out) - x out
@@ -108,7 +108,7 @@ def negative_log_likelihood(
 
 
 def check_values(blocks: tuple[str, ...], x: Any) -> None:
-    """That every value is one that the likelihood of its block is of.
+    """Check that every value is in the support of the likelihood of its block.
 
     Args:
       blocks: as in the module.
@@ -133,13 +133,13 @@ def check_values(blocks: tuple[str, ...], x: Any) -> None:
 
 
 def columns(blocks: list) -> int:
-    """The columns of the blocks: a category has one, and the mask of a sequence none."""
+    """Return the columns of the blocks: a category has one, and the mask of a sequence none."""
     return sum(1 if kind == "categorical" else (stop - start) // (channels + 1) * channels if channels else stop - start
                for kind, start, stop, channels in blocks)
 
 
 def mean(blocks: list, out: Float[Array, "b d"]) -> Float[Array, "b d"]:
-    """The expected row: the decoder's output through each block's own link."""
+    """Return the expected row: the decoder's output through each block's own link."""
     links = {"bernoulli": jax.nn.sigmoid, "categorical": jax.nn.softmax,
              "poisson": lambda o: jnp.exp(jnp.minimum(o, LARGEST_LOG_RATE))}
     return jnp.concatenate([links.get(kind, lambda o: o)(out[:, start:stop]) for kind, start, stop, _ in blocks],
@@ -147,7 +147,7 @@ def mean(blocks: list, out: Float[Array, "b d"]) -> Float[Array, "b d"]:
 
 
 def encoder_input(blocks: list, x: Float[Array, "b d"]) -> Float[Array, "b d"]:
-    """What the encoder sees: counts as log(1 + x), all else as it is."""
+    """Return the input of the encoder: counts as log(1 + x), all else as it is."""
     for kind, start, stop, _ in blocks:
         if kind == "poisson":
             x = x.at[:, start:stop].set(jnp.log1p(x[:, start:stop]))

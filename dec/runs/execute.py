@@ -167,7 +167,7 @@ def _keep_pretrained_codes(seed: int, folder: RunFolder) -> None:
 
 
 def environment(dataset: Dataset, x: Any) -> dict[str, Any]:
-    """What a result depends on beyond its config."""
+    """Return the versions, machine and data that a result depends on beside its config."""
     packages = ("dec", "jax", "jaxlib", "flax", "optax", "numpy", "scikit-learn", "pandas")
     device = jax.devices()[0]
     return {
@@ -217,6 +217,6 @@ def resume(folder: RunFolder, quiet: bool = False) -> dict[str, Any]:
 
 
 def show(cells: dict[str, Any]) -> str:
-    """The table of results, and what went wrong under it."""
+    """Return the table of results, and what went wrong under it."""
     lines = failures(cells)
     return results(cells) + ("\n\n" + "\n".join(lines) if lines else "")

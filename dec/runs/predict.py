@@ -25,7 +25,7 @@ from dec.runs.folder import RunFolder
 
 
 def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
-    """The kept model's scores on other data, which it only predicts."""
+    """Return the kept model's scores on other data, which it only predicts."""
     model, dataset, _, x = model_and_rows(folder, spec)
     labels = np.asarray(labels_of(model.fit_.log_assign(x)))
     found: dict[str, Any] = {"data": dataset.name, "source": dataset.source, "n": x.shape[0]}
@@ -38,13 +38,13 @@ def evaluate_on(folder: Path, spec: str) -> dict[str, Any]:
 
 
 def predict(folder: Path, spec: str) -> tuple[pd.DataFrame, str]:
-    """The table of labels that the kept model gives to other data, and a line that says what those data are."""
+    """Return the table of labels that the kept model gives to other data, and a line that says what those data are."""
     model, dataset, index, x = model_and_rows(folder, spec)
     return labels_table(model, x, index), dataset.source
 
 
 def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd.DataFrame, Any]:
-    """The kept model of a run, and other data with their rows as the model takes them."""
+    """Return the kept model of a run, and other data with their rows as the model takes them."""
     run = RunFolder(folder)
     if run.is_table:
         raise UserError(f"{folder} is a table; name one of its runs: {', '.join(map(str, run.cells().values()))}")

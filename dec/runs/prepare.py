@@ -81,7 +81,7 @@ def prepare(run: config.Run) -> Prepared:
 
 
 def resolved(run: config.Run) -> config.Run:
-    """The run with the optimizer that its method brings, where it names none."""
+    """Return the run with the optimizer that its method brings, where it names none."""
     optimizer = run.model.refinement.optimizer.over(methods.make(run.method, run.options).optimizer)
     return config.replace(run, {"model": {"refinement": {"optimizer": optimizer}}})
 

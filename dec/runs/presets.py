@@ -298,7 +298,7 @@ PRESETS = {
 
 
 def preset(name: str) -> Run:
-    """The run of a preset; a ValueError for an unknown name, with the nearest one."""
+    """Return the run of a preset; a ValueError for an unknown name, with the nearest one."""
     if name not in PRESETS:
         raise UserError(unknown("preset", name, list(PRESETS)))
     return from_dict(Run, PRESETS[name].run)

@@ -19,12 +19,12 @@ SIGNED_RANK = 6  # with fewer pairs, Wilcoxon's test cannot give p < 0.05
 
 
 def mean_sd(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation; None where there are too few values."""
+    """Return the mean and sample standard deviation; None where there are too few values."""
     return (statistics.fmean(values) if values else None, statistics.stdev(values) if len(values) > 1 else None)
 
 
 def interval(values: list[float]) -> tuple[float | None, float | None]:
-    """The ends of the 95 % interval of the mean, by Student's t; None below three values, of which it says little."""
+    """Return the ends of the 95 % interval of the mean, by Student's t; None below three values."""
     from scipy import stats
 
     mean, sd = mean_sd(values)
@@ -35,17 +35,17 @@ def interval(values: list[float]) -> tuple[float | None, float | None]:
 
 
 def by_seed(metrics: dict[str, Any], name: str) -> dict[int, float]:
-    """{seed: score} of the seeds that did not fail."""
+    """Return {seed: score} of the seeds that did not fail."""
     return {row["seed"]: row[name] for row in metrics["seeds"] if row["status"] == "ok" and row.get(name) is not None}
 
 
 def scores(metrics: dict[str, Any], name: str) -> list[float]:
-    """A score of every seed that did not fail."""
+    """Return a score of every seed that did not fail."""
     return list(by_seed(metrics, name).values())
 
 
 def percent(values: list[float]) -> str:
-    """Mean ± sd of fractions, in per cent."""
+    """Return the mean ± sd of fractions, in per cent."""
     mean, sd = mean_sd(values)
     if mean is None:
         return "–"
@@ -53,7 +53,7 @@ def percent(values: list[float]) -> str:
 
 
 def improvement(metrics: dict[str, Any], baseline: dict[str, Any] | None, score: str) -> str:
-    """(new - old) / old of the mean score, in per cent of a baseline's."""
+    """Return (new - old) / old of the mean score, in per cent of a baseline's."""
     new = mean_sd(scores(metrics, score))[0]
     old = mean_sd(scores(baseline, score))[0] if baseline else None
     return "–" if new is None or not old or metrics is baseline else f"{100 * (new - old) / abs(old):+.1f} %"
@@ -62,7 +62,7 @@ def improvement(metrics: dict[str, Any], baseline: dict[str, Any] | None, score:
 def lines(
     cells: dict[str, dict[str, Any]], baselines: Sequence[str] = ("kmeans",), improved: Sequence[str] = ("ari",)
 ) -> tuple[list[str], list[list[str]]]:
-    """The header and the rows of the table of named cells' metrics.
+    """Return the header and the rows of the table of named cells' metrics.
 
     Args:
       baselines: methods over which each cell's improvement is told, where they are among the cells with the same rows
@@ -96,7 +96,7 @@ def lines(
 
 
 def notes(cells: dict[str, dict[str, Any]]) -> list[str]:
-    """What is to be known of some of the cells beside their numbers."""
+    """Return remarks on some of the cells beside their numbers."""
     reused = any(metrics.get("reused") for metrics in cells.values())
     return [
         *(["* a pretrained network was reused; the seconds are those of its training"] if reused else []),
@@ -112,12 +112,12 @@ def notes(cells: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def results(cells: dict[str, dict[str, Any]]) -> str:
-    """The Markdown table of named cells' metrics, and the notes under it."""
+    """Return the Markdown table of named cells' metrics, and the notes under it."""
     return "\n\n".join([markdown(*lines(cells)), *notes(cells)])
 
 
 def failures(cells: dict[str, dict[str, Any]]) -> list[str]:
-    """A line per seed that failed or whose clusters are not all occupied."""
+    """Return a line per seed that failed or whose clusters are not all occupied."""
     return [
         f"{name}, seed {row['seed']}: {row['status']}, {row['reason']}"
         for name, metrics in cells.items()
@@ -157,7 +157,7 @@ def paired(first: dict[int, float], second: dict[int, float]) -> Paired:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p values [t] corrected for t tests; NaN is no test and stays.
+    """Return p values [t] corrected for t tests; NaN is no test and stays.
 
         p'_(i) = max over j <= i of min(1, (t - j + 1) p_(j))
 

@@ -22,7 +22,7 @@ ROWS = 2000  # of more, a uniform sample is scored
 
 
 def select(folder: RunFolder) -> tuple[dict[str, Any], str]:
-    """The cell and seed of a table to go on with, and a text to show; both also as selection.json in the folder.
+    """Return the cell and seed of a table to go on with, and a text to show; both also as selection.json in the folder.
 
     A single run is a table of one cell.
 
@@ -79,7 +79,7 @@ def select(folder: RunFolder) -> tuple[dict[str, Any], str]:
 
 
 def shared_spaces(folders: dict[str, RunFolder], rows: Int[np.ndarray, " m"]) -> dict[str, Float[np.ndarray, "m d"]]:
-    """These rows of the scaled input and of every cell's codes, without repetitions."""
+    """Return these rows of the scaled input and of every cell's codes, without repetitions."""
     first = next(iter(folders.values()))
     run, dataset, _, _, x, *_ = prepare(first.read_config())
     if first.read_environment()["data"]["digest"] != dataset.digest:
@@ -95,7 +95,7 @@ def shared_spaces(folders: dict[str, RunFolder], rows: Int[np.ndarray, " m"]) ->
 
 
 def text(result: dict[str, Any]) -> str:
-    """The table of the cells, best first, and the pick."""
+    """Return the table of the cells, best first, and the pick."""
     names = {"cell": "method", "ari": "ARI between seeds", "nmi": "NMI between seeds", "acc": "ACC"}
     rows = [["–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
              for value in row.values()] for row in result["cells"]]

@@ -15,7 +15,7 @@ INDICES = ("silhouette", "calinski_harabasz", "davies_bouldin")
 
 
 def measure(x: Float[np.ndarray, "m d"], partitions: Int[np.ndarray, "p m"]) -> Float[np.ndarray, "3 p"]:
-    """The three indices of every partition in one space, the larger the better; the worst where one is undefined."""
+    """Return three indices of every partition in one space, larger is better; the worst where one is undefined."""
     from sklearn import metrics
 
     distances = metrics.pairwise_distances(x.astype(np.float32))

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def agreement(partitions: np.ndarray, index: Literal["ari", "nmi"] = "ari") -> np.ndarray:
-    """Mean adjusted Rand index (or normalised mutual information) of every partition with each of the others.
+    """Return mean adjusted Rand index (or normalised mutual information) of every partition with each of the others.
 
     Args:
       partitions: int [s, n], s clusterings of n rows; the names of the clusters do not matter.

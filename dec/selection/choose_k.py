@@ -42,7 +42,7 @@ class Choice(NamedTuple):
 
 
 def choose_k(x: np.ndarray, ks: Iterable[int] = range(1, 30), seeds: int = 5, random_state: int = 0) -> Choice:
-    """The number of clusters of rows: the median of five criteria's votes, the lower one of two in the middle.
+    """Return the number of clusters of rows: the median of five criteria's votes, the lower one of two in the middle.
 
     - elbow: the k whose log inertia is farthest below the chord from the first k to the last;
     - silhouette: the k with the largest;
@@ -98,7 +98,7 @@ def choose_k(x: np.ndarray, ks: Iterable[int] = range(1, 30), seeds: int = 5, ra
 
 
 def principal(x: Float[np.ndarray, "n d"], random_state: int) -> Float[np.ndarray, "n p"]:
-    """The rows in their leading principal components; those of no variance are left out."""
+    """Return the rows in their leading principal components; those of no variance are left out."""
     from sklearn.decomposition import PCA
 
     pca = PCA(min(COMPONENTS, *x.shape), random_state=random_state).fit(x)
@@ -106,7 +106,7 @@ def principal(x: Float[np.ndarray, "n d"], random_state: int) -> Float[np.ndarra
 
 
 def criteria(codes: list[Float[np.ndarray, "n d"]], ks: list[int], seeds: int, random_state: int) -> pd.DataFrame:
-    """Every criterion for every k of `ks`, from k-means and a Gaussian mixture of the first codes."""
+    """Return every criterion for every k of `ks`, from k-means and a Gaussian mixture of the first codes."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import pairwise_distances, silhouette_score
     from sklearn.mixture import GaussianMixture
@@ -145,7 +145,7 @@ def criteria(codes: list[Float[np.ndarray, "n d"]], ks: list[int], seeds: int, r
 
 
 def vote(table: pd.DataFrame) -> dict[str, int | None]:
-    """What each criterion recommends; None for one that still improves at the end of the range."""
+    """Return the recommendation of each criterion; None of one that still improves at the end of the range."""
     k, best = table["k"].to_numpy(), table["stability"].idxmax()
     gap, error = table["gap"].to_numpy(), table["gap_error"].to_numpy()
     enough = np.flatnonzero(gap[:-1] >= gap[1:] - error[1:])
@@ -162,6 +162,6 @@ def vote(table: pd.DataFrame) -> dict[str, int | None]:
 
 
 def knee(k: np.ndarray, curve: np.ndarray) -> int:
-    """Where a falling curve is farthest below the chord between its ends."""
+    """Return the place where a falling curve is farthest below the chord between its ends."""
     chord = curve[0] + (curve[-1] - curve[0]) * (k - k[0]) / (k[-1] - k[0])
     return int(np.argmax(chord - curve))

@@ -12,7 +12,7 @@ SMALL = 128
 
 
 def squared_distances(x: Float[Array, "n d"], c: Float[Array, "k d"]) -> Float[Array, "n k"]:
-    """|x_i - c_j|² in float32.
+    """Return |x_i - c_j|² in float32.
 
     Explicit differences where k·d is small (`SMALL`), which lose nothing to cancellation. Beyond, the expanded
     |x|² - 2x·c + |c|² in full float32 precision, clamped at 0, with the mean of c as the origin: its absolute error

@@ -59,7 +59,7 @@ def kmeans(
     max_iterations: int = 300,
     tolerance: float = 1e-4,
 ) -> KMeans:
-    """The best of `restarts` runs of Lloyd's algorithm from greedy k-means++ centres.
+    """Return the best of `restarts` runs of Lloyd's algorithm from greedy k-means++ centres.
 
     A run ends when the summed squared shift of its centres is at most `tolerance` times the mean variance of the
     columns. An empty cluster's centre moves to the row farthest from its own centre, one cluster an iteration, unless
@@ -107,7 +107,7 @@ def table() -> int:
 
 
 def chunks(x: Float[Array, "n d"], weight: Float[Array, " n"], size: int) -> Rows:
-    """The rows in chunks of `size` (one of n, where n is smaller), the last one padded with weight 0."""
+    """Return the rows in chunks of `size` (one of n, where n is smaller), the last one padded with weight 0."""
     size = min(size, len(x))
     padding = -len(x) % size
     x, weight = jnp.pad(x, ((0, padding), (0, 0))), jnp.pad(weight, (0, padding))
@@ -126,7 +126,7 @@ def nearest(x: Float[Array, "c d"], centers: Float[Array, "k d"]) -> tuple[Int[A
 
 
 def sweep(rows: Rows, centers: Float[Array, "k d"]) -> Sweep:
-    """Assigns every row to its nearest centre, chunk by chunk, and gathers what the next step needs."""
+    """Assign every row to its nearest center, chunk by chunk, and gather what the next step needs."""
     k, d = centers.shape
 
     def add(total: Sweep, chunk: Rows) -> tuple[Sweep, None]:
@@ -151,7 +151,7 @@ def sweep(rows: Rows, centers: Float[Array, "k d"]) -> Sweep:
 def lloyd(
     rows: Rows, centers: Float[Array, "k d"], max_iterations: int, threshold: Float[Array, ""]
 ) -> Float[Array, "k d"]:
-    """Moves each centre to the mean of its rows until their summed squared shift is at most `threshold`."""
+    """Move each center to the mean of its rows until their summed squared shift is at most `threshold`."""
 
     def step(state):
         centers, _, iteration = state
@@ -204,7 +204,7 @@ def seed(key: Key[Array, ""], rows: Rows, k: int) -> Float[Array, "k d"]:
 
 
 def pick(u: Float[Array, ""], mass: Float[Array, " c"]) -> Int[Array, ""]:
-    """The index that u in [0, 1) falls on when every index takes a share ∝ mass; never one of mass 0, unless all are.
+    """Return the index that u in [0, 1) falls on when every index takes a share ∝ mass, never one without mass.
 
     Mass 0 is masked because the partial sums of a parallel scan are rounded differently and need not be monotone.
     """

@@ -29,17 +29,17 @@ class Mixture(NamedTuple):
     log_variance: Float[Array, "k c"]
 
     def log_joint(self, z: Float[Array, "b c"]) -> Float[Array, "b k"]:
-        """log p(z, c) = log π_c + log N(z; μ_c, σ_c²)."""
+        """Return log p(z, c) = log π_c + log N(z; μ_c, σ_c²)."""
         log_variance = self.floored()
         squares = (z[:, None] - self.mean) ** 2 * jnp.exp(-log_variance)
         log_density = -0.5 * jnp.sum(math.log(2 * math.pi) + log_variance + squares, axis=-1)
         return jax.nn.log_softmax(self.logits) + log_density
 
     def draw(self, key: Key[Array, ""], n: int, cluster: int) -> Float[Array, "n c"]:
-        """n draws of p(z | c)."""
+        """Return n draws of p(z | c)."""
         noise = jax.random.normal(key, (n, self.mean.shape[1]))
         return self.mean[cluster] + jnp.exp(0.5 * self.floored()[cluster]) * noise
 
     def floored(self) -> Float[Array, "k c"]:
-        """Log variances that are not too small."""
+        """Return log variances that are not too small."""
         return jnp.maximum(self.log_variance, LEAST_LOG_VARIANCE)

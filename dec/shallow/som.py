@@ -26,7 +26,7 @@ LEAST_MASS = 1e-20  # below it a prototype stays: the sums would lose their digi
 
 
 def grid(height: int, width: int) -> Int[np.ndarray, "u 2"]:
-    """Row and column of each unit."""
+    """Return row and column of each unit."""
     return np.stack(np.divmod(np.arange(height * width), width), axis=1)
 
 
@@ -57,7 +57,7 @@ def fit_map(
     t_min: float,
     passes: int,
 ) -> tuple[Float[Array, "u d"], Float[Array, " u"]]:
-    """The batch map: each pass moves every prototype to the mean of all rows, weighted by the neighbourhood.
+    """Return the batch map: each pass moves every prototype to the mean of all rows, weighted by the neighbourhood.
 
         m_k = Σ_i w_i K_T(δ(b_i, k)) x_i / Σ_i w_i K_T(δ(b_i, k)),   b_i = argmin_k |x_i - m_k|
 
@@ -128,7 +128,7 @@ def ward(x: Float[Array, "u d"], weight: Float[Array, " u"], k: int) -> Int[Arra
 def quality(
     x: Float[np.ndarray, "n d"], prototypes: Float[np.ndarray, "u d"], height: int, width: int
 ) -> dict[str, float]:
-    """How well a map fits rows, and how well it keeps their neighbourhoods.
+    """Measure the fit of a map to rows, and how well it keeps their neighbourhoods.
 
     Args:
       x: at least three rows.

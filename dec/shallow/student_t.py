@@ -15,7 +15,7 @@ from dec.shallow.distances import squared_distances
 
 
 def log_assignment(codes: Float[Array, "n d"], centers: Float[Array, "k d"], alpha: float = 1.0) -> Float[Array, "n k"]:
-    """log q_ij, the Student-t similarity of code i to centre j (equation 1), in logs.
+    """Return log q_ij, the Student-t similarity of code i to center j (equation 1), in logs.
 
         q_ij ∝ (1 + |z_i - μ_j|² / α)^(-(α+1)/2),   Σ_j q_ij = 1
 
@@ -31,7 +31,7 @@ def log_assignment(codes: Float[Array, "n d"], centers: Float[Array, "k d"], alp
 
 
 def target_distribution(q: Float[Array, "n k"], frequencies: Float[Array, " k"]) -> Float[Array, "n k"]:
-    """p_ij, the sharpened assignment that q is pulled towards (equation 3). Stop its gradient.
+    """Return p_ij, the sharpened assignment that q is pulled towards (equation 3). Stop its gradient.
 
         p_ij ∝ q_ij² / f_j,   Σ_j p_ij = 1
 

@@ -27,7 +27,7 @@ class Augment(NamedTuple):
 
     @classmethod
     def of(cls, model: config.Model) -> Augment | None:
-        """That of a model; None where it has none.
+        """Return the augmentation of a model; None where it has none.
 
         Raises:
           ValueError: an option for images where rows have no such shape.
@@ -45,7 +45,7 @@ class Augment(NamedTuple):
         return cls(chosen, shape)
 
     def __call__(self, x: Float[Array, "b d"], key: Key[Array, ""]) -> Float[Array, "b d"]:
-        """A random view of each scaled row; the mask of a sequence, behind its values, stays."""
+        """Return a random view of each scaled row; the mask of a sequence, behind its values, stays."""
         options, keys = self.config, jax.random.split(key, 5)
         size = math.prod(self.shape) if self.shape else x.shape[1]
         values, there = x[:, :size], x[:, size:]
@@ -67,7 +67,7 @@ class Augment(NamedTuple):
 
 
 def _warped(options: config.Augmentation, image: Float[Array, "h w c"], key: Key[Array, ""]) -> Float[Array, "h w c"]:
-    """The image flipped, sheared, rotated, zoomed and shifted about its center; its border goes on outside."""
+    """Return the image flipped, sheared, rotated, zoomed and shifted about its center; its border goes on outside."""
     turn, lean, size, mirror, move = jax.random.split(key, 5)
     height, width, _ = image.shape
 
@@ -88,7 +88,7 @@ def _warped(options: config.Augmentation, image: Float[Array, "h w c"], key: Key
 
 
 def _hole(part: float, shape: tuple[int, ...], key: Key[Array, ""]) -> Array:
-    """[*shape] whether a value is in a box (a stretch of steps) of `part` of each direction, somewhere in the row."""
+    """Return [*shape] whether a value is in a box of the fraction `part` of each direction, somewhere in the row."""
     inside = jnp.ones(shape, bool)
     for axis, (size, own) in enumerate(zip(shape[:-1], jax.random.split(key, len(shape) - 1))):
         length = max(1, round(part * size))

@@ -13,7 +13,7 @@ ROUNDS = 6
 def permute(
     key: Key[Array, ""], index: Int[Array, " b"], n: int, salt: Int[Array, " b"] | None = None
 ) -> Int[Array, " b"]:
-    """The images of `index` under a random permutation of 0..n-1; each value of `salt` has a permutation of its own.
+    """Return the images of `index` under a random permutation of 0..n-1, one for each value of `salt`.
 
     A Feistel network permutes the smallest 2^(2h) >= n numbers; whatever falls outside 0..n-1 is sent through again
     until it falls inside ("cycle walking", Black and Rogaway 2002), which keeps it a permutation.
@@ -41,7 +41,7 @@ def permute(
 def batch_rows(
     key: Key[Array, ""], step: Int[Array, ""], n: int, batch_size: int, window: int | None = None
 ) -> tuple[Int[Array, " b"], Bool[Array, " b"]]:
-    """Row numbers of batch `step`, and which of them count.
+    """Return row numbers of batch `step`, and which of them count.
 
     Every epoch of ceil(n / batch_size) steps sees each row once, in an order of its own; the last batch is filled up
     with row 0, marked False.
@@ -69,7 +69,7 @@ def batch_rows(
 
 
 def next_window(step: Int[Array, ""], n: int, batch_size: int, window: int) -> Int[Array, ""]:
-    """The number of the window that comes after that of the last row of batch `step`; it may be read meanwhile."""
+    """Return the number of the window after the one with the last row of batch `step`, to read it ahead."""
     steps_per_epoch = -(-n // batch_size)
     epoch = step // steps_per_epoch
     order = _window_order(epoch, n, window)
@@ -80,12 +80,12 @@ def next_window(step: Int[Array, ""], n: int, batch_size: int, window: int) -> I
 
 
 def _last_size(n: int, window: int) -> int:
-    """Rows in the last window."""
+    """Return rows in the last window."""
     return n - (n - 1) // window * window
 
 
 def _window_order(epoch: Int[Array, ""], n: int, window: int) -> Int[Array, " w"]:
-    """The windows in the order of an epoch; no seed's key takes part."""
+    """Return the windows in the order of an epoch; no seed's key takes part."""
     key = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), epoch)
     windows = -(-n // window)
     return permute(key, jnp.arange(windows), windows)
@@ -94,7 +94,7 @@ def _window_order(epoch: Int[Array, ""], n: int, window: int) -> Int[Array, " w"
 def _locate(
     position: Int[Array, "..."], order: Int[Array, " w"], n: int, window: int
 ) -> tuple[Int[Array, "..."], Int[Array, "..."]]:
-    """The rank in `order` of the window that holds a position of an epoch, and the position inside it."""
+    """Return the rank in `order` of the window that holds a position of an epoch, and the position inside it."""
     size = _last_size(n, window)
     end = jnp.argmax(order) * window + size  # of the smaller window
     position = jnp.where(position < end, position, position + window - size)
@@ -102,7 +102,7 @@ def _locate(
 
 
 def _mix(h: UInt32[Array, " b"]) -> UInt32[Array, " b"]:
-    """A 32-bit integer hash in which every input bit moves every output bit (the finalizer of MurmurHash3)."""
+    """Return a 32-bit integer hash in which every input bit moves every output bit (the finalizer of MurmurHash3)."""
     h = (h ^ (h >> 16)) * jnp.uint32(0x85EBCA6B)
     h = (h ^ (h >> 13)) * jnp.uint32(0xC2B2AE35)
     return h ^ (h >> 16)

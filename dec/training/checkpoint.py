@@ -28,7 +28,7 @@ class Checkpoint(NamedTuple):
     leaves: list[np.ndarray]
 
     def state(self, like: PyTree) -> PyTree:
-        """The state that was saved, in the structure of `like` (arrays or shapes).
+        """Return the state that was saved, in the structure of `like` (arrays or shapes).
 
         Raises:
           ValueError: when number, shape or dtype of the leaves differ from those of `like`.
@@ -60,7 +60,7 @@ class Checkpoints:
             old.unlink()
 
     def load(self) -> Checkpoint | None:
-        """The newest checkpoint whose checksum holds, or None; a warning names those that are damaged."""
+        """Return the newest checkpoint whose checksum holds, or None; a warning names those that are damaged."""
         for file in reversed(self._files()):
             content = file.read_bytes()
             if hashlib.sha256(content).hexdigest()[:16] == file.stem.split("-")[1]:

@@ -24,7 +24,7 @@ def touched(f: Callable[..., Any], params: PyTree, *args: PyTree) -> PyTree:
 def descend(
     tx: optax.GradientTransformation, gradient: PyTree, state: PyTree, params: PyTree, moves: PyTree
 ) -> tuple[PyTree, PyTree]:
-    """New parameters and a new state of the optimizer, where `moves` (True or False for each leaf) says so.
+    """Return new parameters and optimizer state, changed only where `moves` (True or False for each leaf) says so.
 
     With a gradient that is always 0 a step of SGD, with or without momentum, of Adam or of RMSprop would give the same
     bits. An optimizer that also decays the weights leaves those alone that do not move.

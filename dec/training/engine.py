@@ -48,7 +48,7 @@ class Data:
     window: int = field(metadata={"static": True})  # rows shuffled together, see `batch_rows`
 
     def __getitem__(self, rows: Array | slice) -> Float[Array, "b d"]:
-        """The rows, scaled, float32."""
+        """Return the rows, scaled, float32."""
         if isinstance(rows, slice) and not (isinstance(self.x, jax.Array) and len(self.x) == self.n):
             rows = jnp.arange(*rows.indices(self.n))
         return self.scaling.apply(mesh.shared(self.x[rows]))
@@ -56,7 +56,7 @@ class Data:
     def batches(
         self, key: Key[Array, ""], first: Int[Array, ""], steps: int, size: int
     ) -> Callable[[Int[Array, ""]], tuple[Float[Array, "b d"], Int[Array, " b"], Bool[Array, " b"]]]:
-        """The function from a step, of so many from `first` on, to a seed's batch of so many rows.
+        """Return the function from a step, of `steps` from `first` on, to a seed's batch of `size` rows.
 
         A batch is the rows, scaled; their numbers; which of them count. Side by side the numbers of all these steps are
         drawn beforehand: they come out of a loop of unknown length, and on a GPU each step would wait for the host in
@@ -94,11 +94,11 @@ class Phase(Protocol):
     def period(
         self, data: Data, extra: PyTree, key: Key[Array, ""], state: State, index: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
-        """One period of one seed: the new state, and scalars for the history."""
+        """Run one period of one seed; return the new state and scalars for the history."""
 
 
 def place(x: Rows, scaling: Scaling, stream_above: float = math.inf) -> Data:
-    """Rows in their raw dtype on the default device, or streamed where they have more GiB than `stream_above`.
+    """Put rows in their raw dtype on the default device; stream them where they have more GiB than `stream_above`.
 
     What may be streamed has to be used under `reading(data.x)`.
     """
@@ -107,30 +107,30 @@ def place(x: Rows, scaling: Scaling, stream_above: float = math.inf) -> Data:
 
 
 def execution() -> str:
-    """How seeds share a device: one after the other on a CPU (bit-identical to a single seed), else side by side."""
+    """Return how seeds share a device: in turn on a CPU (bit-identical to a single seed), else side by side."""
     return "map" if device().platform == "cpu" else "vmap"
 
 
 def device() -> jax.Device:
-    """Where arrays go: `jax.default_device` where it is set, else the first device."""
+    """Return the device of new arrays: `jax.default_device` where it is set, else the first one."""
     chosen = jax.config.jax_default_device
     return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 
 def lift(f: Callable[..., Any], how: str) -> Callable[..., Any]:
-    """Of f(common, *one seed's), f(common, *stacked)."""
+    """Return f(common, *stacked) of a function f(common, *one seed's)."""
     if how == "vmap":
         return lambda common, *stacked: jax.vmap(partial(f, common))(*stacked)
     return lambda common, *stacked: lax.map(lambda one: f(common, *one), stacked)
 
 
 def over_seeds(f: Callable[..., Any], how: str) -> Callable[..., Any]:
-    """`lift`, and on a mesh each device along 'seeds' has seeds of its own."""
+    """Return `lift`; on a mesh, each device along 'seeds' has seeds of its own."""
     return mesh.over_mesh(lift(f, how))
 
 
 def seed_keys(seeds: list[int], purpose: str) -> Key[Array, " s"]:
-    """One key a seed for one purpose; the same whatever other seeds there are."""
+    """Return one key a seed for one purpose; the same whatever other seeds there are."""
     salt = zlib.crc32(purpose.encode())
     keys = jax.vmap(lambda seed: jax.random.key(seed, impl="threefry2x32"))(jnp.array(seeds, jnp.uint32))
     return jax.vmap(jax.random.fold_in, (0, None))(keys, jnp.uint32(salt))
@@ -255,7 +255,7 @@ def steps(
 
 
 def weighted_mean(values: Float[Array, "..."], weight: Float[Array, " b"]) -> Float[Array, ""]:
-    """The mean over rows that count; a scalar stays itself."""
+    """Return the mean over rows that count; a scalar stays itself."""
     return jnp.sum(values * weight) / jnp.sum(weight) if values.ndim else values
 
 

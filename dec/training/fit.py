@@ -140,7 +140,7 @@ def recommended(
     session: Session,
     ks: Iterable[int] = range(1, 30),
 ) -> dict[str, Any]:
-    """The choice of k, at least 2, for the networks' codes of rows or the scaled rows: n_clusters, reason, table."""
+    """Choose k, at least 2, for the networks' codes of rows or the scaled rows: n_clusters, reason, table."""
     n = x.shape[0]
     with session.clock("cluster"):
         rows = sample_codes(x, scaling, nets, model, ROWS)
@@ -156,7 +156,7 @@ def recommended(
 def sample_codes(
     x: Rows, scaling: Scaling, nets: Net | None, model: config.Model, most: int
 ) -> Float[np.ndarray, "s m c"]:
-    """Codes, by each network, of a uniform sample of at most so many rows; without networks, these rows scaled."""
+    """Return each network's codes of a uniform sample of at most `most` rows; without networks, the scaled rows."""
     n = x.shape[0]
     data = place(Subset(x, sample_rows(n, min(n, most))), scaling, model.stream_above)
     with reading(data.x):

@@ -68,15 +68,15 @@ class FittedState:
     reference: AnomalyReference | None = None
 
     def encode(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n c"]:
-        """Codes of rows by the network at position `seed` (default: the chosen one)."""
+        """Return codes of rows by the network at position `seed` (default: the chosen one)."""
         return self.over_rows(x, lambda data, net: data[:] if net is None else pretrained.encode(data, net), seed=seed)
 
     def log_assign(self, x: Rows, seed: int | None = None) -> Float[np.ndarray, "n k"]:
-        """Log soft assignments of rows."""
+        """Return log soft assignments of rows."""
         return self.over_rows(x, partial(_assign, self.method), self._one(self.heads, seed), seed=seed)
 
     def over_rows(self, x: Rows, program: Callable[..., PyTree], *args: PyTree, seed: int | None = None) -> PyTree:
-        """program(data, net, *args) on rows placed as they were in training, as NumPy arrays.
+        """Return program(data, net, *args) on rows placed as they were in training, as NumPy arrays.
 
         net is that at position `seed` (default: the chosen one), None for a method on the input. A few dense rows are
         filled up to whole chunks of a sweep, lest every number of rows be compiled anew.
@@ -90,7 +90,7 @@ class FittedState:
             return jax.tree.map(lambda a: np.asarray(a)[:n], mesh.gathered(program(data, net, *args)))
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
-        """Reconstructions from codes, on the scale of the data."""
+        """Return reconstructions from codes, on the scale of the data."""
         out = codes if self.nets is None else _decode(self._one(self.nets, seed), jnp.asarray(codes))
         return np.asarray(self.scaling.invert(np.asarray(out)))
 
@@ -101,11 +101,11 @@ class FittedState:
         return np.asarray(centers) if hasattr(centers, "shape") else None
 
     def quality(self, codes: Float[np.ndarray, "n c"]) -> dict[str, float]:
-        """The method's own measures of the chosen seed's clusters, on codes; empty for most."""
+        """Return the method's own measures of the chosen seed's clusters, on codes; empty for most."""
         return self.method.quality(self._one(self.heads, None), codes) if self.method.quality else {}
 
     def sample(self, n: int, cluster: int, seed: int) -> Float[np.ndarray, "n d"]:
-        """Rows that the chosen seed's model makes up, of one cluster, on the scale of the data."""
+        """Return rows that the chosen seed's model makes up, of one cluster, on the scale of the data."""
         codes = self.method.sample(jax.random.key(seed), self._one(self.heads, None), n, cluster)
         return self.decode(np.asarray(codes))
 

@@ -62,7 +62,7 @@ def check(seeds: int, batch_size: int) -> None:
 
 
 def divided(x: Rows, dtype: np.dtype) -> Array:
-    """Rows along 'data', filled up with zeros to a multiple of the devices; a process reads those of its own alone."""
+    """Return rows divided along 'data', filled up with zeros; a process reads those of its own devices alone."""
     n, devices = x.shape[0], size(DATA)
 
     def part(index: tuple[slice, ...]) -> np.ndarray:
@@ -75,7 +75,7 @@ def divided(x: Rows, dtype: np.dtype) -> Array:
 
 
 def shared(x: Array) -> Array:
-    """The rows of a batch or chunk, a part for each device along 'data'."""
+    """Return the rows of a batch or chunk, a part for each device along 'data'."""
     return lax.with_sharding_constraint(x, P(DATA)) if size(DATA) > 1 and len(x) % size(DATA) == 0 else x
 
 
@@ -85,24 +85,24 @@ def everywhere(tree: PyTree) -> PyTree:
 
 
 def gathered(tree: PyTree) -> PyTree:
-    """What any process can read all of."""
+    """Return a tree that any process can read all of."""
     return jax.jit(everywhere)(tree) if jax.process_count() > 1 else tree
 
 
 def agreed(value: int) -> int:
-    """What process 0 says, in all processes: what hangs on clocks must not differ between them."""
+    """Return the value of process 0 in all processes: what depends on clocks must not differ between them."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
 def anywhere(value: bool) -> bool:
-    """Whether any process says so."""
+    """Return whether any process says so."""
     return bool(np.any(multihost_utils.process_allgather(np.array(value)))) if jax.process_count() > 1 else value
 
 
 def over_mesh(f: Callable[..., Any]) -> Callable[..., Any]:
-    """f(common, *stacked), each device along 'seeds' with the seeds of its own of what is stacked.
+    """Return f(common, *stacked) in which each device along 'seeds' has the seeds of its own.
 
     Seeds that cannot be divided evenly, those that no cache had, say, every device trains all of.
     """

@@ -11,7 +11,7 @@ from dec.errors import UserError
 
 
 def schedule(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> optax.Schedule:
-    """The learning rate at each step of a phase of `steps` steps."""
+    """Return the learning rate at each step of a phase of `steps` steps."""
     rate = 1e-3 if optimizer.learning_rate is None else optimizer.learning_rate
     every = optimizer.decay_every * steps_per_epoch
     match optimizer.schedule:
@@ -26,7 +26,7 @@ def schedule(optimizer: config.Optimizer, steps_per_epoch: int, steps: int) -> o
 def transform(
     optimizer: config.Optimizer, steps_per_epoch: int, steps: int
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """The optax transformation of a phase, and its learning rate at each step.
+    """Return the optax transformation of a phase, and its learning rate at each step.
 
     Raises:
       ValueError: for a name optax does not have, or a momentum for an optimizer without one.

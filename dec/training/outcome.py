@@ -15,7 +15,7 @@ from dec.training.session import Session
 def summarize(
     states: State, labels: np.ndarray, looked_at: int, k: int, session: Session
 ) -> tuple[list[dict[str, Any]], int]:
-    """One row a seed with what became of it and how many rows were looked at, and the position of the seed to keep.
+    """Return the outcome of every seed, and the position of the seed to keep.
 
     Kept is the partition with the highest mean ARI with those of the other seeds that did not fail: what many starts
     agree on. A method's own loss cannot rank its runs, since collapsing lowers it.
@@ -59,7 +59,7 @@ def summarize(
 
 
 def _stall(history: list[dict[str, Any]], seed: int) -> str | None:
-    """What to say of a pretraining, end to end, whose last loss is no lower than its first."""
+    """Return a warning for a pretraining, end to end, whose last loss is no lower than its first."""
     losses = [r["loss"] for r in history if r["seed"] == seed and r["phase"] == "pretrain"]
     if len(losses) < 2 or None in losses or losses[-1] < losses[0]:
         return None

@@ -59,14 +59,14 @@ class Pretrain:
         return transform(self.config.optimizer, self.steps_per_epoch, self.periods * self.steps_per_epoch)
 
     def start(self, net: Net) -> State:
-        """The state before the first epoch, for one seed."""
+        """Return the state before the first epoch, for one seed."""
         best = Best(jnp.float32(jnp.inf), jnp.int32(0), net if self.config.keep_best else ())
         return State(net, (), self._optimizer()[0].init(net), best, jnp.int32(RUNNING), jnp.int32(0))
 
     def period(
         self, data: Data, validation: Data | None, key: Key[Array, ""], state: State, epoch: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
-        """One epoch, then the validation loss, the best weights and the reasons to stop."""
+        """Train one epoch; then measure the validation loss, keep the best weights and look for reasons to stop."""
         tx, rate = self._optimizer()
 
         def objective(net: Net, x, weight, step_key):
@@ -104,7 +104,7 @@ class Pretrain:
     def _loss(
         self, net: Net, x: Float[Array, "b d"], key: Key[Array, ""], weight: Float[Array, " b"], rate: float = 0.0
     ) -> Float[Array, " b"]:
-        """Each row's loss in this stage."""
+        """Return each row's loss in this stage."""
         if net.module.config.variational and self.layer is None:
             return net.negative_elbo(x, key, weight, rate)
         return net.denoising(x, key, rate, self.layer)
@@ -112,7 +112,7 @@ class Pretrain:
     def _mean(
         self, f: Callable[[Float[Array, "c d"], Float[Array, " c"]], Float[Array, " c"]], data: Data
     ) -> Float[Array, ""]:
-        """The mean of a function of rows and their weights over all rows."""
+        """Return the mean of a function of rows and their weights over all rows."""
         return sweep(lambda x, weight: ((), jnp.sum(f(x, weight) * weight)), data)[1] / data.n
 
     def _best(self, best: Best, loss: Float[Array, ""], epoch: Int[Array, ""], net: Net) -> Best:
@@ -121,19 +121,19 @@ class Pretrain:
         return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, best)
 
     def result(self, states: State) -> Net:
-        """The stacked networks this stage ends with; NaN where it diverged, lest such a seed pass for a good one."""
+        """Return the stacked networks at the end of this stage, NaN where it diverged."""
         nets = states.memory.net if self.config.keep_best else states.net
         diverged = states.status == NOT_FINITE
         return jax.tree.map(lambda a: jnp.where(diverged.reshape(-1, *[1] * (a.ndim - 1)), jnp.nan, a), nets)
 
 
 def _matches(net: Net, x: Float[Array, "b d"]) -> Float[Array, " b"]:
-    """1 where a row's largest input and largest reconstruction are in the same column: Keras's categorical accuracy."""
+    """Return 1 where a row's largest input and reconstruction are in the same column: Keras's categorical accuracy."""
     return (jnp.argmax(x, axis=-1) == jnp.argmax(net.decode(net.encode(x)), axis=-1)).astype(jnp.float32)
 
 
 def stages(model: config.Model, rows: int) -> list[Pretrain]:
-    """The stages in order: layer by layer, end to end (with dropout where asked), fine-tuned without dropout."""
+    """Return the stages in order: layer by layer, end to end (with dropout where asked), fine-tuned without dropout."""
     pretraining = model.pretraining
 
     def stage(name: str, epochs: int, rate: float, layer: int | None = None) -> Pretrain:

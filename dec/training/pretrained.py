@@ -28,6 +28,7 @@ from dec.training.engine import NOT_FINITE, Data, device, execution, over_seeds,
 from dec.training.pretrain import Pretrain, stages
 from dec.training.rows import reading, window_rows
 from dec.training.session import Session
+from dec.user_code import file_digest
 
 ARRAYS = "arrays.npz"  # of a saved model
 PRETRAINING = 2  # raise it when a change of the code changes the weights, so that older caches are not used
@@ -43,7 +44,7 @@ def networks(
     cache: Path | None = None,
     resume: Checkpoint | None = None,
 ) -> Net:
-    """One pretrained network per seed of the session, stacked.
+    """Return one pretrained network per seed of the session, stacked.
 
     Args:
       module: the network.
@@ -122,7 +123,7 @@ def _train(
 
 @partial(jax.jit, static_argnames=("posterior",))
 def with_posterior(nets: Net, keys: Array, posterior: Autoencoder) -> Net:
-    """The stacked networks as ones of the module `posterior`: what they lack, newly drawn."""
+    """Return the stacked networks as ones of the module `posterior`: what they lack, newly drawn."""
     def one(net: Net, key: Array) -> Net:
         params = traverse_util.flatten_dict(Net.fresh(key, posterior).params)
         return Net(traverse_util.unflatten_dict(params | traverse_util.flatten_dict(net.params)), posterior)
@@ -131,7 +132,7 @@ def with_posterior(nets: Net, keys: Array, posterior: Autoencoder) -> Net:
 
 
 def split(x: Rows, part: float, seed: int = 0) -> tuple[Subset, Subset]:
-    """Training and validation rows, the same for every seed; neither is copied."""
+    """Return training and validation rows, the same for every seed; neither is copied."""
     n = x.shape[0]
     order = np.random.default_rng(seed).permutation(n)
     held = max(1, round(part * n))
@@ -152,38 +153,38 @@ def _start(phase: Pretrain, nets: Net, how: str) -> PyTree:
 
 @jax.jit
 def encode(data: Data, net: Net) -> Array:
-    """Codes [n, c] of all rows by one network."""
+    """Return codes [n, c] of all rows by one network."""
     return sweep(lambda x, weight: (net.encode(x), ()), data)[0]
 
 
 @jax.jit
 def encode_seeds(data: Data, nets: Net) -> Array:
-    """Codes [s, n, c] of all rows by every seed's network."""
+    """Return codes [s, n, c] of all rows by every seed's network."""
     return lax.map(partial(encode, data), nets)
 
 
 def flat(params: PyTree) -> dict[str, np.ndarray]:
-    """A tree of parameters as arrays named by their path."""
+    """Return a tree of parameters as arrays named by their path."""
     return {name: np.asarray(leaf) for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
 
 
 def unflat(arrays: dict[str, Any]) -> PyTree:
-    """The inverse of `flat`."""
+    """Return the inverse of `flat`."""
     return traverse_util.unflatten_dict(arrays, sep="/")
 
 
 def model_folder(path: str | Path) -> Path | None:
-    """Where a saved model lies: in `path`, or in the `model` folder of a run."""
+    """Return the folder of a saved model: `path`, or the `model` folder of a run."""
     return next((folder for folder in (as_path(path), as_path(path) / "model") if (folder / ARRAYS).is_file()), None)
 
 
 def saved_params(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The network's parameters, as of `flat`, among the arrays of a saved model; empty where it has no network."""
+    """Return the network's parameters, as of `flat`, among the arrays of a saved model; empty without a network."""
     return {name.removeprefix("net/"): array for name, array in arrays.items() if name.startswith("net/")}
 
 
 def warm_start(path: str, module: Autoencoder) -> Net:
-    """The network of a saved model or run folder; a posterior's layers stay behind where this network has none.
+    """Return the network of a saved model or run folder; a posterior's layers stay behind where this network has none.
 
     Raises:
       ValueError: when there is none, or its layers have other widths.
@@ -202,7 +203,7 @@ def warm_start(path: str, module: Autoencoder) -> Net:
 
 
 def _read_cached(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """A cached network with its history and seconds; None where there is none, or none that can be read."""
+    """Return a cached network with its history and seconds; None where there is none, or none that can be read."""
     try:
         return read_arrays(file) if file.is_file() else None
     except ValueError as error:
@@ -218,7 +219,7 @@ def _cache_files(
     seeds: list[int],
     cache: Path | None,
 ) -> dict[int, Path]:
-    """Where each seed's network is or would be; the name is a hash of all that decides its weights."""
+    """Return the file of each seed's network in the cache; its name is a hash of all that decides the weights."""
     if cache is None:
         return {}
     start = model.pretraining.warm_start
@@ -227,6 +228,8 @@ def _cache_files(
         whole.pop(part)
     versions = [importlib.metadata.version(name) for name in ("dec", "jax", "jaxlib", "flax", "optax")]
     where = [device().device_kind, execution(), PRETRAINING]
+    if own := file_digest(model.network.layers):  # of a network of the user's
+        where.append(own)
     leaves = jax.tree.leaves(warm_start(start, module)) if start else []
     started = [content_hash(np.atleast_1d(leaf)) for leaf in leaves]
     held = [None if rows is None else content_hash(rows) for rows in (x, validation)]

@@ -72,7 +72,7 @@ class Refine:
         return transform(self.config.optimizer.over(self.method.optimizer), self.steps_per_epoch, self.config.steps)
 
     def start(self, data: Data, key: Key[Array, ""], net: PyTree) -> State:
-        """The initial clusters in the pretrained codes; for one seed."""
+        """Return the initial clusters in the pretrained codes; for one seed."""
         view = self._view(data, key)
         codes = view.encode(net)  # once: the first labels need them as well
         head = self.method.init(key, net, view._replace(encode=lambda _: codes), self.k)
@@ -87,11 +87,11 @@ class Refine:
         return state._replace(memory=labels)
 
     def view_rows(self, width: int) -> int:
-        """How many of the rows, which have `width` values, the clusters are started from."""
+        """Return the number of rows, of `width` values each, that the clusters are started from."""
         return min(self.rows, START_ROWS, START_VALUES // width if self.method.on == "input" else START_ROWS)
 
     def _view(self, data: Data, key: Key[Array, ""]) -> View:
-        """All rows, or a uniform sample of many."""
+        """Return all rows, or a uniform sample of many."""
         most, sample = self.view_rows(math.prod(data.x.shape[1:])), None
         if self.rows > most:
             sample = jnp.sort(permute(jax.random.fold_in(key, self.rows), jnp.arange(most), self.rows))
@@ -162,7 +162,7 @@ class Refine:
         return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), taken), record
 
     def _between(self, data: Data, key: Key[Array, ""], state: State, index: Int[Array, ""]) -> State:
-        """The method's change of network and head, in the periods that begin a new run of `every` epochs."""
+        """Apply the method's change of network and head, in the periods that begin a new run of `every` epochs."""
         first, every = index * self.refresh_every, self.method.every * self.steps_per_epoch
         due = (index > 0) & (first // every > (first - self.refresh_every) // every)  # the same for all seeds
         tx = self._optimizer()[0]
@@ -195,14 +195,14 @@ class Refine:
     def _assigned(
         self, state: State, x: Float[Array, "c d"], weight: Float[Array, " c"]
     ) -> tuple[Int[Array, " c"], PyTree, PyTree]:
-        """Labels of some rows, what a refresh says of each; what it sums over them, and their entropy in nats."""
+        """Return labels of some rows and what a refresh says of each; its sums over them, and their entropy in nats."""
         codes = self._codes(state.net, x)
         log_q = self.method.assign(state.head, codes)
         rows, stats = self.method.refresh(state.head, codes, weight) if self.method.refresh else ((), ())
         return labels_of(log_q), rows, (stats, -weight @ jnp.sum(jnp.exp(log_q) * log_q, axis=1))
 
     def _refresh(self, data: Data, state: State) -> tuple[Int[Array, " n"], PyTree, PyTree]:
-        """Labels of all rows, what the refresh says of each where that is kept, and its sums over them."""
+        """Return labels of all rows, what the refresh says of each where that is kept, and its sums over them."""
         def chunk(x, weight):
             labels, rows, stats = self._assigned(state, x, weight)
             return (labels, rows if self._keeps else ()), stats
@@ -211,7 +211,7 @@ class Refine:
         return labels, rows, stats
 
     def _free(self, moves: Trained) -> Trained:
-        """What moves without the part of the network that is frozen."""
+        """Return the parts that move, without the part of the network that is frozen."""
         def part(path, move):
             return move and not self._frozen(path)
 
@@ -226,5 +226,5 @@ class Refine:
                             "network itself between epochs, as brb_every asks for")
 
     def labels(self, data: Data, state: State) -> Int[Array, " n"]:
-        """The cluster of every row at the end, for one seed."""
+        """Return the cluster of every row at the end, for one seed."""
         return self._refresh(data, state)[0]

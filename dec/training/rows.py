@@ -46,7 +46,7 @@ class Sparse:
 
     @classmethod
     def of(cls, x: csr_array) -> Sparse:
-        """A SciPy CSR array or matrix, on the default device."""
+        """Put a SciPy CSR array or matrix on the default device."""
         padding = (0, int(x.nnz == 0))  # so that a gather has something to clip to
         return cls(
             jnp.asarray(x.indptr, jnp.int32), jnp.asarray(np.pad(x.indices[: x.nnz], padding), jnp.int32),
@@ -76,7 +76,7 @@ class Streamed:
     dtype: np.dtype = field(metadata={"static": True})
 
     def take(self, rows: Int[Array, " b"], ahead: Int[Array, ""] | int = SWEEP) -> Array:
-        """The rows, and the number of the window to read meanwhile."""
+        """Return the rows, and the number of the window to read meanwhile."""
         wanted = jax.ShapeDtypeStruct((*rows.shape, *self.shape[1:]), self.dtype)
         return jax.pure_callback(_bring, wanted, self.number, rows, jnp.int32(ahead), vmap_method="expand_dims")
 
@@ -99,7 +99,7 @@ class Windows:
         self.error: Exception | None = None
 
     def take(self, rows: np.ndarray, ahead: int) -> np.ndarray:
-        """The dense rows [*rows.shape, ...]; `ahead` is read while they are used."""
+        """Return the dense rows [*rows.shape, ...]; `ahead` is read while they are used."""
         flat = rows.reshape(-1)
         out = np.empty((len(flat), *self._x.shape[1:]), self._dtype)
         numbers = flat // self._window
@@ -143,7 +143,7 @@ _numbers = itertools.count()
 
 
 def _bring(number: Array, rows: Array, ahead: Array) -> np.ndarray:
-    """The callback; NumPy only. Side by side, seeds are asked for together and share the window to read ahead."""
+    """Serve JAX's callback, by NumPy only. Seeds side by side ask together and share the window ahead."""
     windows = _OPEN[int(np.asarray(number).flat[0])]
     try:
         return windows.take(np.asarray(rows), int(np.asarray(ahead).flat[0]))
@@ -158,7 +158,7 @@ logging.getLogger("jax._src.callback").addFilter(
 
 
 def window_rows(x: Rows) -> int:
-    """Rows in a window: a function of the shape and type of a row, not of their number or of where they lie.
+    """Return rows in a window: a function of the shape and type of a row, not of their number or of where they lie.
 
     CSR has another one than the same rows as an array, so that of more rows than a window the batches differ.
     """
@@ -169,7 +169,7 @@ def window_rows(x: Rows) -> int:
 
 
 def streams(x: Rows, stream_above: float) -> bool:
-    """Whether rows are streamed: where they have more GiB than `stream_above`.
+    """Return whether rows are streamed: where they have more GiB than `stream_above`.
 
     Raises:
       ValueError: for such rows on a mesh.
@@ -182,7 +182,7 @@ def streams(x: Rows, stream_above: float) -> bool:
 
 
 def put(x: Rows, stream_above: float) -> Array | Sparse | Streamed:
-    """Rows in their raw dtype on the default device, or streamed."""
+    """Put rows in their raw dtype on the default device, or open them for streaming."""
     if streams(x, stream_above):
         number, dtype = next(_numbers), _held(x)
         _OPEN[number] = Windows(x, window_rows(x), dtype)
@@ -194,7 +194,7 @@ def put(x: Rows, stream_above: float) -> Array | Sparse | Streamed:
 
 
 def _held(x: Rows) -> np.dtype:
-    """What rows are held as: bytes stay bytes, all else is float32."""
+    """Return the dtype that rows are held in: bytes stay bytes, all else is float32."""
     return np.dtype(np.uint8 if x.dtype == np.uint8 else np.float32)
 
 

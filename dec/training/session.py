@@ -40,7 +40,7 @@ class CompileClock:
             self._intervals.append((end - seconds, end))
 
     def seconds(self) -> float:
-        """The total so far."""
+        """Return the total so far."""
         return sum(end - start for start, end in self._intervals)
 
 
@@ -116,12 +116,12 @@ class Session:
                 signal.signal(signum, handler)
 
     def _stop(self) -> bool:
-        """Whether any process was asked to stop; all come here together."""
+        """Return whether any process was asked to stop; all come here together."""
         self.interrupted = anywhere(bool(self.signal) or self.interrupted)
         return self.interrupted
 
     def run(self, phase: Phase, data, extra, keys, state, start: int, seeds: list[int], encode) -> Any:
-        """`engine.run` with everything of this class between its chunks.
+        """Call `engine.run`, with everything of this class between its chunks.
 
         Args:
           start: the first period to run.

@@ -21,7 +21,7 @@ __all__ = ["Dataset", "Scaling", "available", "cache_dir", "check_rows", "fit_sc
 
 
 def load(spec: str, limit: int | None = None, features: Features | None = None, labels: bool = True) -> Dataset:
-    """The data set that `spec` names.
+    """Return the data set that `spec` names.
 
     Args:
       spec: a name (`digits`, see `available`), a split of it (`mnist:train`, `mnist:test`), `tfds:NAME` or
@@ -57,6 +57,6 @@ def load(spec: str, limit: int | None = None, features: Features | None = None, 
 
 
 def available() -> dict[str, tuple[str, bool]]:
-    """Each named data set with its one-line description and whether all its files are on this machine."""
+    """Return each named data set with its one-line description and whether all its files are on this machine."""
     return {name: (entry.about, all(None not in find(name, split) for split in entry.files))
             for name, entry in NAMED.items()}

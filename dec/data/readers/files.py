@@ -34,7 +34,7 @@ Rows = tuple[Any, np.ndarray | None]  # values [n, ...] as they are stored, and 
 
 
 def read_file(path: str | Path, features: Features, labels: bool = True) -> Dataset:
-    """The rows, and labels if any, in a file or folder, told by its suffix or, for IDX, by its content.
+    """Return the rows, and labels if any, in a file or folder, told by its suffix or, for IDX, by its content.
 
         .npy                           the rows; above 256 MB they stay on the disk, mapped into memory
         .npz .h5 .hdf5                 rows 'X', 'x' or 'data', labels 'y', 'labels' or 'target'
@@ -71,12 +71,12 @@ def read_file(path: str | Path, features: Features, labels: bool = True) -> Data
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix in lower case, with the one before it for .gz: '.csv.gz'."""
+    """Return the suffix in lower case, with the one before it for .gz: '.csv.gz'."""
     return "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
 
 
 def read_numpy(path: Path) -> Rows:
-    """The rows in an .npy file, or the rows and labels in an .npz file.
+    """Return the rows in an .npy file, or the rows and labels in an .npz file.
 
     Raises:
       ValueError: a damaged file, pickled objects or no rows.
@@ -105,7 +105,7 @@ def read_numpy(path: Path) -> Rows:
 
 
 def read_hdf5(path: Path, group: str = "/") -> Rows:
-    """The rows and labels in a group of an HDF5 file, by default those at its top.
+    """Return the rows and labels in a group of an HDF5 file, by default those at its top.
 
     Raises:
       ValueError: a damaged file, or no rows there.
@@ -134,7 +134,7 @@ def _rows_and_labels(arrays: dict[str, np.ndarray], where: str, found: Iterable[
 
 
 def _starts_like_idx(path: Path) -> bool:
-    """Whether the content, plain or gzip, begins like an IDX file's."""
+    """Return whether the content, plain or gzip, begins like an IDX file's."""
     with path.open("rb") as stream:
         head = stream.read(4)
     with contextlib.suppress(EOFError, OSError, zlib.error), gzip.open(path) as stream:
@@ -143,7 +143,7 @@ def _starts_like_idx(path: Path) -> bool:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The array in an IDX file, plain or gzip: uint8 for images and labels, big-endian for wider types.
+    """Return the array in an IDX file, plain or gzip: uint8 for images and labels, big-endian for wider types.
 
     Raises:
       ValueError: damaged gzip, no IDX file, or a header that does not match the length of the file.

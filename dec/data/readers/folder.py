@@ -20,7 +20,7 @@ KINDS = dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif",
 
 
 def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
-    """The images, texts, recordings or Parquet shards in a folder; hidden files are passed over, others are reported.
+    """Return the images, texts, recordings or Parquet shards in a folder; hidden files are left out, others reported.
 
     Images and recordings stay paths. The rows are in the order of their relative paths, which name them (`ids`, called
     'file').
@@ -65,13 +65,13 @@ def read_folder(path: Path, features: Features, labels: bool = True) -> Dataset:
 
 
 def _found(files: list[Path]) -> str:
-    """How many files there are of each suffix."""
+    """Return the number of files of each suffix."""
     counts = Counter(file.suffix.lower() or file.name for file in files)
     return ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(8))
 
 
 def _labels(path: Path, files: list[Path], needed: bool) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """The sub-folder of each file as its label; none where the files lie in the folder itself."""
+    """Return the sub-folder of each file as its label; none where the files lie in the folder itself."""
     depths = {len(file.parts): file for file in reversed(files)}  # the first file of each
     if max(depths) == 1 or (not needed and set(depths) != {2}):
         return None, ()

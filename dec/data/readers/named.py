@@ -57,7 +57,7 @@ def _pendigits(split: str, path: Path) -> Rows:
 
 
 def _imdb(split: str, path: Path) -> Rows:
-    """One half of the reviews, drawn at random since the file has no splits, in the order of the file."""
+    """Return one half of the reviews, drawn at random since the file has no splits, in the order of the file."""
     texts, labels = _texts(path, read_frame(path), "review", "sentiment")
     shuffled = np.random.default_rng(HALVES_SEED).permutation(len(texts))
     half = len(texts) // 2
@@ -66,12 +66,12 @@ def _imdb(split: str, path: Path) -> Rows:
 
 
 def _reuters(split: str, path: Path) -> Rows:
-    """The rows below three lines of header: the names, types and roles of the columns."""
+    """Return the rows below three lines of header: the names, types and roles of the columns."""
     return _texts(path, read_frame(path)[2:].reset_index(drop=True), "Text", "Category")
 
 
 def _texts(path: Path, frame: pd.DataFrame, text: str, label: str) -> Rows:
-    """Two columns of a table: str objects, and labels as strings."""
+    """Return two columns of a table: str objects, and labels as strings."""
     options = Features(columns=(text,), label=label, kinds=(f"{text}=text",))
     dataset = table_dataset(frame, path.stem, str(path), options)
     return dataset.x, np.array(dataset.classes)[dataset.y]
@@ -132,7 +132,7 @@ NAMED: dict[str, Named] = {
 
 
 def read_named(name: str, split: str, features: Features, labels: bool = True) -> Dataset:
-    """A data set of `NAMED`: one `split` of it, or for '' all of them pooled in their order.
+    """Return a data set of `NAMED`: one `split` of it, or for '' all of them pooled in their order.
 
     Of `features` and `labels`, see `table_dataset`, a table alone takes notice.
 
@@ -172,7 +172,7 @@ def read_named(name: str, split: str, features: Features, labels: bool = True) -
 
 
 def find(name: str, split: str) -> list[Path | None]:
-    """The path of each file of a split, plain or gzip; None for one that is missing."""
+    """Return the path of each file of a split, plain or gzip; None for one that is missing."""
     root, entry = data_dir(), NAMED[name]
     places = [[root / (entry.folder or name) / (file + gz) for gz in ("", ".gz")] if root else []
               for file in entry.files[split]]

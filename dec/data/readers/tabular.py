@@ -28,7 +28,7 @@ FREE_TEXT_WORDS = 3  # strings with more words than this on average are prose, n
 
 
 def read_frame(path: Path, names: Collection[str] = ()) -> pd.DataFrame | ParquetTable:
-    """All columns of a .csv, .tsv, .tab or .jsonl file, each plain or .gz, or of a .parquet file (see `read_parquet`).
+    """Return all columns of a .csv, .tsv, .tab or .jsonl file, plain or .gz, or of a .parquet file (`read_parquet`).
 
     Args:
       names: columns of a .csv or .tsv that name rows: they stay as they are written ('007', 'NA').
@@ -46,7 +46,7 @@ def read_frame(path: Path, names: Collection[str] = ()) -> pd.DataFrame | Parque
 def table_dataset(
     frame: pd.DataFrame | ParquetTable, name: str, where: str, features: Features, labels: bool = True
 ) -> Dataset:
-    """The rows of `frame` with what names them and their labels apart; neither is ever an input.
+    """Return the rows of `frame` with what names them and their labels apart; neither is ever an input.
 
     One column of free text alone becomes kind 'text'. Rows are counted from 0, in messages and in the index of `x`,
     which keeps their numbers in the file where others are left out.
@@ -112,7 +112,7 @@ def _without_empty_rows(
 
 
 def _column(frame: pd.DataFrame | ParquetTable, name: str, where: str, what: str, fix: str) -> pd.Series:
-    """One column, in memory and checked to have `what` in every row."""
+    """Return one column, in memory and checked to have `what` in every row."""
     column = frame[[name]][:][name]
     if column.isna().any():
         row = column.isna().idxmax()
@@ -122,7 +122,7 @@ def _column(frame: pd.DataFrame | ParquetTable, name: str, where: str, what: str
 
 
 def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable, where: str) -> Features:
-    """The options without the columns that the table lacks, if it has one to use; labels with gaps are dropped."""
+    """Return the options without the columns that the table lacks; labels with gaps are dropped."""
     lists = {name: tuple(column for column in getattr(features, name) if column in frame.columns)
              for name in ("columns", "drop", "keep")}
     if features.columns and not lists["columns"]:
@@ -135,7 +135,7 @@ def _absent_left_out(features: Features, frame: pd.DataFrame | ParquetTable, whe
 
 
 def read_text(path: Path) -> bytes:
-    """The text of a file, plain or gzip, as UTF-8 without a byte-order mark.
+    """Return the text of a file, plain or gzip, as UTF-8 without a byte-order mark.
 
     Raises:
       ValueError: damaged gzip or another encoding.
@@ -195,7 +195,7 @@ def _check_fields(path: Path, text: bytes, separator: str) -> list[str]:
 
 
 def _check_header(path: Path, header: list[str], separator: str) -> None:
-    """That the first line can be one: names that differ, apart by the separator."""
+    """Check that the first line can be one: names that differ, apart by the separator."""
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
         raise UserError(f"{path} names two columns {twice[0]!r} in its first line; rename one, or put a header with "
@@ -235,7 +235,7 @@ def _check_first_line(path: Path, header: list[str], frame: pd.DataFrame) -> Non
 
 
 def _json_lines(path: Path, text: bytes) -> pd.DataFrame:
-    """One JSON object a line; a key that a line lacks is a missing value."""
+    """Read one JSON object a line; a key that a line lacks is a missing value."""
     records = []
     for number, line in enumerate(map(bytes.decode, text.splitlines()), 1):
         if not line.strip():
@@ -252,7 +252,7 @@ def _json_lines(path: Path, text: bytes) -> pd.DataFrame:
 
 
 def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
-    """The columns that are used, with every name that `features` gives checked."""
+    """Return the columns that are used, with every name that `features` gives checked."""
     for option in ("columns", "drop", "keep", "id", "label"):
         given = getattr(features, option)
         for name in (given,) if isinstance(given, str) else given or ():
@@ -270,7 +270,7 @@ def _inputs(columns: list[str], where: str, features: Features) -> list[str]:
 
 
 def _check_scalars(column: pd.Series, where: str) -> None:
-    """That the values are no lists, dictionaries, arrays or bytes."""
+    """Check that the values are no lists, dictionaries, arrays or bytes."""
     if column.dtype != object:
         return
     nested = column.map(lambda value: isinstance(value, list | tuple | dict | set | np.ndarray | bytes))
@@ -281,7 +281,7 @@ def _check_scalars(column: pd.Series, where: str) -> None:
 
 
 def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: str) -> tuple[np.ndarray, str]:
-    """[n] which rows lack a value in one of the columns, and what to tell about them.
+    """Return [n] whether each row lacks a value in one of the columns, and a phrase that counts them.
 
     Raises:
       ValueError: when all do.
@@ -303,7 +303,7 @@ def missing_rows(frame: pd.DataFrame | ParquetTable, columns: list[str], where: 
 
 
 def _ids(frame: pd.DataFrame | ParquetTable, name: str, where: str) -> pd.Series:
-    """What names the rows, checked to be there and unique."""
+    """Return the names of the rows, checked to be complete and unique."""
     column = _column(frame, name, where, "name of the row (features.id)", "name another column")
     if column.duplicated().any():
         row = column.duplicated().idxmax()
@@ -314,14 +314,14 @@ def _ids(frame: pd.DataFrame | ParquetTable, name: str, where: str) -> pd.Series
 
 
 def _labels(frame: pd.DataFrame | ParquetTable, name: str, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Codes and classes of a label column without gaps."""
+    """Return codes and classes of a label column without gaps."""
     column = _column(frame, name, where, "label", "remove that row (empty, 'NA', 'None' and the like are none)")
     y = column.to_numpy() if pd.api.types.is_numeric_dtype(column) else column.astype(str).to_numpy(dtype="U")
     return encode_labels(y, len(column), f"{where}, column {name!r},")
 
 
 def _is_free_text(column: pd.Series, said: str | None) -> bool:
-    """Whether it is prose, by the kind that features.kinds gives it or by its words."""
+    """Return whether a column is prose, by the kind that features.kinds gives it or by its words."""
     known = column.dropna()
     if said is not None or not all(isinstance(value, str) for value in known):
         return said == "text"

@@ -58,7 +58,7 @@ def prepare(name: str, source: Path) -> str:
 
 
 def read_tfds(spec: str) -> Dataset:
-    """The data set NAME or NAME:SPLIT of tensorflow-datasets, from $DEC_DATA/tfds or else tfds's own folder.
+    """Return the data set NAME or NAME:SPLIT of tensorflow-datasets, from $DEC_DATA/tfds or else tfds's own folder.
 
     SPLIT is anything tfds understands ('train', 'train+test', 'train[:1000]'). The default pools those of train,
     validation and test that exist, or else all. Rows come in the order of the prepared files, which is shuffled. An
@@ -119,7 +119,7 @@ def read_tfds(spec: str) -> Dataset:
 
 
 def _features(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str | None]:
-    """The keys of the feature to cluster and of its label (None without).
+    """Return the keys of the feature to cluster and of its label (None without).
 
     The supervised pair, where tfds names one. Else the first array, text or number in this order, since a number beside
     them is an index, and the first label.
@@ -141,7 +141,7 @@ def _features(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str | None]:
 
 
 def _decode(name: str, rows: Any, inputs: str, label: str | None) -> dict[str, np.ndarray]:
-    """Every row decoded: x [n, ...], or `texts` as JSON in bytes, and y [n] where there is a label for each."""
+    """Return every row decoded: x [n, ...], or `texts` as JSON in bytes, and y [n] where there is a label for each."""
     first, y = np.asarray(rows[0][inputs]), []
     text = first.dtype.kind in "SUO"
     x = np.empty((len(rows), *first.shape), object if text else first.dtype)

@@ -38,7 +38,7 @@ class Usps(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(path, split) for split in ("train", "test")}
 
     def _generate_examples(self, path: Path, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        """A key that is unique in its split, and a row."""
+        """Return a key that is unique in its split, and a row."""
         images, labels = read_hdf5(path, split)
         for i, (image, label) in enumerate(zip(images.reshape(-1, 16, 16), labels, strict=True)):
             yield i, {"image": image, "label": int(label)}

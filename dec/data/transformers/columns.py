@@ -24,7 +24,7 @@ INDEX_NAME = re.compile(r"(.*[\W_])?([iI][dD]|[iI]dx|[iI]ndex|[rR]ow[iI][dD])|.*
 
 
 def as_frame(X: Any, needed: Iterable[str] = ()) -> pd.DataFrame:
-    """`X` with strings as the names of its columns; a ValueError where it has no rows or lacks one that is `needed`."""
+    """Return `X` with strings as the names of its columns, checked to have rows and the columns `needed`."""
     if not isinstance(X, pd.DataFrame):
         raise UserError(f"X must be a pandas DataFrame, not {type(X).__name__}; use pd.DataFrame(X, columns=names)")
     if not len(X):
@@ -41,12 +41,12 @@ def as_frame(X: Any, needed: Iterable[str] = ()) -> pd.DataFrame:
 
 
 def pairs_of(kinds: Iterable[str]) -> dict[str, str]:
-    """'COLUMN=KIND' strings as {column: kind}; the name of a column may have a = in it."""
+    """Return 'COLUMN=KIND' strings as {column: kind}; the name of a column may contain a =."""
     return {column: kind for column, _, kind in (str(pair).rpartition("=") for pair in kinds)}
 
 
 def chosen_kinds(kinds: Mapping[str, str] | Iterable[str] | None, columns: list[str]) -> dict[str, str]:
-    """The argument `kinds` as {column: kind}, held to the columns and kinds there are."""
+    """Return the argument `kinds` as {column: kind}, held to the columns and kinds there are."""
     kinds = kinds if isinstance(kinds, Mapping) else pairs_of(kinds or ())
     kinds = {str(column): kind for column, kind in kinds.items()}
     for column, kind in kinds.items():
@@ -58,7 +58,7 @@ def chosen_kinds(kinds: Mapping[str, str] | Iterable[str] | None, columns: list[
 
 
 def infer_kind(column: pd.Series) -> tuple[str, str]:
-    """(kind, why it is dropped) of a column, by the rules of `TableFeatures`.
+    """Return the kind of a column, and the reason if it is dropped, by the rules of `TableFeatures`.
 
     Raises:
       ValueError: strings of which half or more, but not all, are numbers; numbers that are infinite.
@@ -93,7 +93,7 @@ def infer_kind(column: pd.Series) -> tuple[str, str]:
 
 
 def misread(column: pd.Series, kind: str) -> str | None:
-    """A value, such as '$1,774.45' or '31.12.2019', where 90 % look like numbers or dates but are taken for words."""
+    """Return a value like '$1,774.45' or '31.12.2019' where 90 % look like numbers or dates but count as words."""
     if kind not in ("category", "text", "drop") or is_number(column):
         return None
     here = pd.Series(pd.unique(as_strings(column)), dtype=object).dropna()
@@ -102,7 +102,7 @@ def misread(column: pd.Series, kind: str) -> str | None:
 
 
 def _infer_number(column: pd.Series) -> tuple[str, str]:
-    """`infer_kind` for a column of numbers."""
+    """Return `infer_kind` of a column of numbers."""
     here = pd.Series(read_column(column, "number", False)).dropna().reset_index(drop=True)
     unique = here.nunique()
     if unique < 2:
@@ -115,7 +115,7 @@ def _infer_number(column: pd.Series) -> tuple[str, str]:
 
 
 def _constant(here: pd.Series, rows: int) -> str:
-    """What to say of a column of so many rows with one value at most, of which `here` are not missing."""
+    """Return a phrase for a column with at most one value, which `here` of its rows have."""
     if here.empty:
         return "has no values"
     value = repr(here[0]) if isinstance(here[0], str) else f"{here[0]:g}"
@@ -123,7 +123,7 @@ def _constant(here: pd.Series, rows: int) -> str:
 
 
 def read_column(column: pd.Series, kind: str, dates: bool) -> np.ndarray:
-    """The values [n] as `kind` needs them: str objects for category and text, else float64; NaN where missing.
+    """Return the values [n] as `kind` needs them: str objects for category and text, else float64; NaN where missing.
 
     Args:
       dates: whether strings are dates, which become days since 1970 as all dates do.
@@ -148,7 +148,7 @@ def read_column(column: pd.Series, kind: str, dates: bool) -> np.ndarray:
 
 
 def as_strings(column: pd.Series) -> np.ndarray:
-    """The values [n] as stripped str objects, NaN where missing or blank; 3.0 is '3', as it was before a gap came."""
+    """Return the values [n] as stripped str objects, NaN where missing or blank; 3.0 is '3', as without gaps."""
     try:
         codes, unique = pd.factorize(column)
     except TypeError:  # lists and the like
@@ -160,18 +160,18 @@ def as_strings(column: pd.Series) -> np.ndarray:
 
 
 def as_dates(days: np.ndarray) -> np.ndarray:
-    """Days since 1970 as datetime64, to the second."""
+    """Return days since 1970 as datetime64, to the second."""
     return np.round(days * 86400).astype("datetime64[s]")
 
 
 def is_number(column: pd.Series) -> bool:
-    """Whether the column's dtype is one of numbers or durations; booleans are not, nor are strings of digits."""
+    """Return whether the column's dtype is one of numbers or durations; booleans are not, nor are strings of digits."""
     dtype = column.dtype
     return types.is_timedelta64_dtype(dtype) or (types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype))
 
 
 def is_date(column: pd.Series) -> bool:
-    """Whether the column has dates: by its dtype, or as strings that are all ISO 8601 (2019-12-31 10:00)."""
+    """Return whether the column has dates: by its dtype, or as strings that are all ISO 8601 (2019-12-31 10:00)."""
     if types.is_datetime64_any_dtype(column.dtype) or is_number(column):
         return not is_number(column)
     here = pd.Series(as_strings(column), dtype=object).dropna()
@@ -179,7 +179,7 @@ def is_date(column: pd.Series) -> bool:
 
 
 def summary(column: pd.Series) -> str:
-    """The range of numbers and dates, the most frequent value of others."""
+    """Return the range of numbers and dates, the most frequent value of others."""
     if is_number(column) or is_date(column):
         values = _as_numbers(column, True)
         if np.isnan(values).all():
@@ -194,12 +194,12 @@ def summary(column: pd.Series) -> str:
 
 
 def is_missing(column: pd.Series) -> np.ndarray:
-    """[n] whether there is no value: none at all, or a blank string."""
+    """Return [n] whether there is no value: none at all, or a blank string."""
     return pd.isna(column.to_numpy() if is_number(column) else as_strings(column))
 
 
 def _days(dates: pd.Series) -> pd.Series:
-    """Days since 1970 of dates or strings; NaN for what is neither."""
+    """Return days since 1970 of dates or strings; NaN for what is neither."""
     dates = pd.to_datetime(dates, format="ISO8601", utc=True, errors="coerce")
     return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
 
@@ -218,7 +218,7 @@ def _as_numbers(column: pd.Series, dates: bool) -> np.ndarray:
 
 
 def _parsed(column: pd.Series, parse: Callable[[pd.Series], pd.Series], fault: str) -> np.ndarray:
-    """The strings of a column as float64, by a function that gives NaN for what it cannot read; `fault` names that."""
+    """Return the strings of a column as float64; `fault` names a value for which the function gives NaN."""
     strings = pd.Series(as_strings(column), dtype=object)
     values = parse(strings)
     _refuse(column, (values.isna() & strings.notna()).to_numpy(),
@@ -228,7 +228,7 @@ def _parsed(column: pd.Series, parse: Callable[[pd.Series], pd.Series], fault: s
 
 
 def _refuse(column: pd.Series, bad: np.ndarray, why: str) -> None:
-    """A ValueError for the first value where `bad` [n], if there is one."""
+    """Return a ValueError for the first value where `bad` [n], if there is one."""
     if bad.any():
         at = int(np.argmax(bad))
         value = column.iloc[at]

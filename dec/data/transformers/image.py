@@ -65,7 +65,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: np.ndarray | Sequence) -> np.ndarray:
-        """The rows uint8 [n, d] of the images `X`, grey or in colour as those of `fit`.
+        """Return the rows uint8 [n, d] of the images `X`, grey or in colour as those of `fit`.
 
         Raises:
           FileNotFoundError, ValueError: as `fit`; without `size`, an image of another size than those of `fit`.
@@ -85,7 +85,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         return rows.reshape(len(X), -1)
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
-        """Rows [n, d] of any real dtype as images uint8 [n, *shape_], rounded and clipped to 0..255."""
+        """Return rows [n, d] of any real dtype as images uint8 [n, *shape_], rounded and clipped to 0..255."""
         check_is_fitted(self)
         X, width = np.asarray(X), int(np.prod(self.shape_))
         if X.ndim != 2 or X.shape[1] != width:
@@ -93,7 +93,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
         return np.clip(np.rint(X), 0, 255).astype(np.uint8).reshape(len(X), *self.shape_)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """'pixel 0,3' (row, column), in colour 'pixel 0,3,red'."""
+        """Return names like 'pixel 0,3' (row, column), of images in color 'pixel 0,3,red'."""
         check_is_fitted(self)
         channels = (",red", ",green", ",blue") if len(self.shape_) == 3 else ("",)
         return np.array([f"pixel {r},{c}{channel}" for r in range(self.shape_[0]) for c in range(self.shape_[1])
@@ -101,7 +101,7 @@ class ImageFeatures(TransformerMixin, BaseEstimator):
 
 
 def _checked(X: Any) -> np.ndarray | list:
-    """An array [n, ...], or a list whose items nobody has looked at yet."""
+    """Return an array [n, ...], or a list whose items nobody has looked at yet."""
     X = as_items(X, "images")
     return np.asarray(X) if getattr(X, "ndim", 1) > 1 else list(X)
 
@@ -111,7 +111,7 @@ def _name(X: np.ndarray | Sequence, row: int) -> str:
 
 
 def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]) -> Any:
-    """`what` of one image, opened but with its pixels not yet decoded."""
+    """Return what a function makes of one image, opened but with its pixels not yet decoded."""
     value = X[row]
     if not isinstance(value, str | os.PathLike):
         value = np.asarray(value)
@@ -130,7 +130,7 @@ def _read(X: np.ndarray | Sequence, row: int, what: Callable[[Image.Image], Any]
 
 
 def _look(image: Image.Image) -> tuple[tuple[int, int], bool]:
-    """(height, width), and whether it is stored in colour; decodes it only to see whether a palette is all grey."""
+    """Return (height, width), and whether an image has color; decode it only if its palette may be all grey."""
     size = (image.height, image.width)
     if image.format in CAMERAS and image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # on its side
         size = size[::-1]
@@ -141,7 +141,7 @@ def _look(image: Image.Image) -> tuple[tuple[int, int], bool]:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """The image upright, of 8 bits in mode L or RGB, over white."""
+    """Return the image upright, of 8 bits in mode L or RGB, over white."""
     if image.format in CAMERAS:
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):

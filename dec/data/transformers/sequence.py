@@ -58,7 +58,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: np.ndarray | Sequence) -> np.ndarray:
-        """The rows float32 [rows, t*c], or [rows, t*c + t] if masked, of the recordings `X`; see `windows`.
+        """Return the rows float32 [rows, t*c], or [rows, t*c + t] if masked, of the recordings `X`; see `windows`.
 
         Raises:
           ValueError: as `fit`; a recording of other channels, longer than any of `fit` (without `window`), or shorter
@@ -87,11 +87,11 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         return rows
 
     def windows(self, X: np.ndarray | Sequence) -> np.ndarray:
-        """Where each row of `transform(X)` comes from: int [rows, 2], the recording (so its label) and first step."""
+        """Return the source of each row of `transform(X)`: int [rows, 2], its recording and first step."""
         return self._places(self._recordings(X))
 
     def inverse_transform(self, X: np.ndarray) -> np.ndarray:
-        """Rows as windows float32 [rows, t, c], NaN where the mask is 0 (below ½).
+        """Return rows as windows float32 [rows, t, c], NaN where the mask is 0 (below ½).
 
         A network's reconstruction has nothing meaningful in the columns of the mask: put those of its input there.
         """
@@ -105,14 +105,14 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         return np.where(X[:, steps * channels:, None] < 0.5, np.float32(np.nan), values) if self.masked_ else values
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """'t0 channel 0' for values, 't0 is there' for the mask."""
+        """Return names like 't0 channel 0' for values and 't0 is there' for the mask."""
         check_is_fitted(self)
         steps, channels = self.shape_
         names = [f"t{t} channel {c}" for t in range(steps) for c in range(channels)]
         return np.array(names + [f"t{t} is there" for t in range(steps) if self.masked_], dtype=object)
 
     def _recordings(self, X: np.ndarray | Sequence) -> list[np.ndarray]:
-        """Each recording as float32 [t_i, c]; they and the parameters are checked."""
+        """Return each recording as float32 [t_i, c]; they and the parameters are checked."""
         check_parameters(self)
         if self.window is None and self.stride is not None:
             raise UserError(f"stride={self.stride} has no meaning without window; give both or neither")
@@ -134,7 +134,7 @@ class SequenceWindows(TransformerMixin, BaseEstimator):
         return recordings
 
     def _places(self, recordings: list[np.ndarray]) -> np.ndarray:
-        """(recording, first step) of every row."""
+        """Return (recording, first step) of every row."""
         if self.window is None:
             return np.array([(i, 0) for i in range(len(recordings))])
         stride = self.stride or self.window

@@ -82,7 +82,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: Any = None) -> np.ndarray | csr_array:
-        """`fit` and `transform` in one pass over the rows."""
+        """Fit to the rows and transform them in one pass."""
         check_parameters(self)
         X = columns.as_frame(X)
         self.feature_names_in_, self.n_features_in_ = X.columns.to_numpy(object), X.shape[1]
@@ -107,7 +107,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return _float32(rows)
 
     def transform(self, X: pd.DataFrame) -> np.ndarray | csr_array:
-        """The features [n, W] of the rows `X`, whose columns may come in any order.
+        """Return the features [n, W] of the rows `X`, whose columns may come in any order.
 
         Raises:
           ValueError: no rows, missing columns, or values that a column's kind does not allow.
@@ -121,7 +121,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return _float32(self.transformer_.transform(self._clean(self._read(X))))
 
     def inverse_transform(self, X: np.ndarray | csr_array) -> pd.DataFrame:
-        """The columns that rows of features [n, W] came from, without text.
+        """Return the columns that rows of features [n, W] came from, without text.
 
         Numbers are in their own units and dates are dates. A category is the largest of its block, None where all of
         it is 0; a boolean is True from 0.5 on.
@@ -151,13 +151,16 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return pd.DataFrame({name: found[name] for name in self.kinds_ if name in found})
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """The names of the W features: 'price', 'price is missing', 'brand=Nokia', 'title:word'."""
+        """Return the names of the W features: 'price', 'price is missing', 'brand=Nokia', 'title:word'."""
         check_is_fitted(self)
         return np.array([feature for _, feature in self._features()], dtype=object)
 
     def describe(self, X: pd.DataFrame) -> pd.DataFrame:
-        """What each column of `fit` is in the rows `X`: column, kind (or 'dropped: why'), missing and unique (how many
-        values), values (the range of numbers, the most frequent one of others) and becomes (how many features).
+        """Describe the columns of `fit` as they are in the rows `X`.
+
+        Returns:
+          a row for each: column, kind (or 'dropped: why'), missing and unique (numbers of values), values (the range of
+          numbers, the most frequent one of others) and becomes (the number of features).
 
         Raises:
           ValueError: no rows, or missing columns.
@@ -187,15 +190,15 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return [name for name in self.missing_ if name not in own]
 
     def _step(self, name: str) -> str:
-        """The step of the ColumnTransformer for a column of categories or text; the others share one for each kind."""
+        """Return the step of the ColumnTransformer for a column; numbers share one for each kind."""
         return f"{self.kinds_[name]} {self.used_.index(name)}"
 
     def _fitted(self, name: str) -> Any:
-        """The transformer of such a column."""
+        """Return the transformer of such a column."""
         return self.transformer_.named_transformers_[self._step(name)]
 
     def _features(self) -> list[tuple[str, str]]:
-        """(column, name of the feature) of every feature, in order."""
+        """Return (column, name of the feature) of every feature, in order."""
         return [*((name, name) for name in self._of("number", "log", "count", "boolean")),
                 *((name, f"{name} is missing") for name in self._indicators),
                 *((name, f"{name}={value}") for name, values in self.categories_.items() for value in values),
@@ -219,7 +222,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
                             "Python kinds=...)")
 
     def _read(self, X: pd.DataFrame) -> dict[str, np.ndarray]:
-        """The values [n] of the used columns: float64, or str objects; NaN where missing."""
+        """Return the values [n] of the used columns: float64, or str objects; NaN where missing."""
         values = {name: columns.read_column(X[name], self.kinds_[name], name in self.dates_) for name in self.used_}
         for name, column in values.items() if self.missing in ("drop", "error") else ():
             where = np.flatnonzero(pd.isna(column))
@@ -230,7 +233,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return values
 
     def _clean(self, values: dict[str, np.ndarray]) -> pd.DataFrame:
-        """The used columns, then the indicators, called 0, 1, ...: what the ColumnTransformer takes."""
+        """Return the used columns, then the indicators, called 0, 1, ...: what the ColumnTransformer takes."""
         clean, indicators = [], self._indicators
         own = set(self.missing_) - set(indicators)
         for name, column in values.items():
@@ -241,11 +244,11 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return pd.DataFrame(dict(enumerate(clean)))
 
     def category_places(self) -> dict[str, slice]:
-        """The columns of the features that each category column became."""
+        """Return the columns of the features that each category column became."""
         return {name: self.transformer_.output_indices_[self._step(name)] for name in self.categories_}
 
     def _transformer(self, clean: pd.DataFrame) -> ColumnTransformer:
-        """What becomes of the columns of `_clean`, not yet fitted."""
+        """Return the transformer of the columns of `_clean`, not yet fitted."""
         from sklearn import preprocessing  # here: these load much that a run without a table would wait for
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
@@ -279,7 +282,7 @@ class TableFeatures(TransformerMixin, BaseEstimator):
         return ColumnTransformer([step for step in steps if step[2] != []])
 
     def _labels(self, name: str) -> list[str]:
-        """The labels of a category column's one-hot block, in the encoder's order: the rare ones come last."""
+        """Return the labels of a category column's one-hot block, in the encoder's order: the rare ones come last."""
         encoder = self._fitted(name)[-1]
         rare = set(encoder.infrequent_categories_[0]) if encoder.max_categories else set()
         return [*(str(value) for value in encoder.categories_[0] if value not in rare), *(["(rare)"] if rare else [])]

@@ -55,7 +55,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         return self
 
     def fit_transform(self, X: Iterable[str], y: Any = None) -> csr_array:
-        """`fit` and `transform` in one pass over the texts."""
+        """Fit to the texts and transform them in one pass."""
         check_parameters(self)
         texts = _texts(X)
         vectorizer = {"counts": CountVectorizer(max_features=self.vocabulary),
@@ -79,7 +79,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         return rows
 
     def transform(self, X: Iterable[str]) -> csr_array:
-        """The rows [n, W] of the texts `X` [n].
+        """Return the rows [n, W] of the texts `X` [n].
 
         Raises:
           ValueError: rows that are missing or no strings.
@@ -88,7 +88,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         return csr_array(self.vectorizer_.transform(map(_clean, _texts(X))))[:, : self.truncate]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """The word of each column, 'bucket 17' for hashing."""
+        """Return the word of each column, 'bucket 17' for hashing."""
         check_is_fitted(self)
         if isinstance(self.vectorizer_, HashingVectorizer):
             return np.array([f"bucket {i}" for i in range(self.vectorizer_.n_features)], dtype=object)[: self.truncate]
@@ -96,7 +96,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
 
 
 def _texts(X: Iterable[str]) -> list[str]:
-    """The texts of `X`, each checked to be one."""
+    """Return the texts of `X`, each checked to be one."""
     if getattr(X, "ndim", 1) != 1:
         raise UserError(f"the texts are of shape {X.shape}, but must be a list or column [n], like frame['review']")
     texts = as_items(X if isinstance(X, str) else list(X), "texts")
@@ -108,5 +108,5 @@ def _texts(X: Iterable[str]) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    """`text` with tags as spaces and entities as their characters; tags first, since '&lt;b&gt;' is no tag."""
+    """Return `text` with tags as spaces and entities as characters; tags first, since '&lt;b&gt;' is no tag."""
     return html.unescape(TAG.sub(" ", text))
