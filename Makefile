@@ -57,8 +57,9 @@ test: $(BIN)/dec ## run the tests
 bench: $(BIN)/dec ## time pretraining and DEC epochs in a minute, on random rows
 	$(BIN)/python benchmarks/versus_clustpy.py --quick
 
-lint: $(BIN)/dec ## check the style
+lint: $(BIN)/dec ## check the style and the types of the core
 	$(BIN)/ruff check dec tests benchmarks
+	$(BIN)/mypy
 
 clean: ## remove the environment and caches, not the runs
 	rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info

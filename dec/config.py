@@ -55,11 +55,12 @@ def words(hints: Iterable[Any]) -> tuple[str, ...]:
     return tuple(word for a in hints if typing.get_origin(a) is Literal for word in typing.get_args(a))
 
 
+@dataclass(frozen=True)
 class Config:
     """What all configs share: their values are held to their types and ranges, however they are made."""
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        hints = _hints(type(self))  # type: ignore[arg-type]  # a class is hashable
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, checked(getattr(self, field.name), hints[field.name], field.name))
             value, (least, most) = getattr(self, field.name), field.metadata.get("range", (-math.inf, math.inf))
@@ -272,7 +273,7 @@ def replace(config: Any, values: dict[str, Any], where: str = "") -> Any:
     Raises:
       ValueError: for an unknown field (naming the nearest one) or a value of the wrong type.
     """
-    hints = _hints(type(config))
+    hints = _hints(type(config))  # type: ignore[arg-type]
     if not isinstance(values, dict):
         raise UserError(f"{where or 'a config'} must hold named options, not {values!r}")
     changes = {}

@@ -36,7 +36,7 @@ def write(path: Path, content: bytes) -> None:
 def pack(arrays: dict[str, np.ndarray], note: dict[str, Any]) -> bytes:
     """Return named arrays and a JSON-able note as the bytes of an .npz file."""
     buffer = io.BytesIO()
-    np.savez(buffer, note=np.array(json.dumps(note)), **arrays)
+    np.savez(buffer, note=np.array(json.dumps(note)), **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

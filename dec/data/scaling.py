@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dec.config import Model
+from dec.config import Model, replace
 from dec.data.precision import Shifted, extremes, float64_offset, per_column, total
 from dec.data.stream import Rows
 
@@ -56,10 +56,10 @@ def fit_scaling(x: Any, kind: str) -> Scaling:
     References:
       power: Xie, Girshick & Farhadi 2016, Unsupervised Deep Embedding for Clustering Analysis, section 4.
     """
-    kind = Model(scaling=kind).scaling  # refuses one that is unknown
+    replace(Model(), {"scaling": kind})  # refuses one that is unknown
     offset = float64_offset(x)
     x = x if offset is None else Shifted(x, offset)
-    shift, scale = np.float64(0), np.float64(1)
+    shift, scale = np.zeros(()), np.ones(())
     if kind == "power":
         scale = _reciprocal(np.sqrt(total(x, lambda b: (b * b).sum()) / math.prod(x.shape)))
     elif kind in ("range", "symmetric"):

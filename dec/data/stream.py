@@ -21,12 +21,17 @@ SAMPLE_ROWS, SAMPLE_VALUES = 2**18, 2**25  # at most, of the rows that tell what
 
 
 class Rows(Protocol):
-    """What can be trained on: arrays, memory maps and CSR arrays are such rows as they are."""
+    """Rows to train on, read when they are asked for; arrays, memory maps and CSR arrays are such rows."""
 
-    shape: tuple[int, ...]
-    dtype: np.dtype
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, ...) or, of all but images, (n, d)."""
 
-    def __getitem__(self, rows: slice | np.ndarray) -> Any:
+    @property
+    def dtype(self) -> Any:
+        """The dtype of the values."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
         """Return these rows, by a slice or by ascending numbers, as an array or CSR."""
 
 

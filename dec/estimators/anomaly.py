@@ -47,6 +47,7 @@ def assign_and_score(state: FittedState, x: Any) -> tuple[Float[np.ndarray, "n k
     A term whose median is the least value there is (no network, or rows equal to their centers) is left out.
     """
     reference = state.reference
+    assert reference is not None  # of a fitted estimator
     log_q, distance, error = _measured(state, x, reference.centers)
     scales = (distance, reference.distance), (error - reference.least, reference.error - reference.least)
     terms = [value / scale for value, scale in scales if scale > 0]

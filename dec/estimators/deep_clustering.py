@@ -205,7 +205,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
         """Become fitted: set every attribute that `fit` promises."""
         self.fit_, outcome = state, state.outcome
         self.all_labels_, self.labels_ = state.labels, state.labels[state.chosen]
-        self.codes_ = state.codes
+        self.codes_ = np.asarray(state.codes)
         if (centers := state.centers()) is not None:
             self.cluster_centers_ = centers
         self.runs_, self.history_ = pd.DataFrame(state.runs), pd.DataFrame(state.history)
@@ -225,7 +225,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             first = int(check_random_state(self.random_state).randint(2**31 - int(self.n_init)))
         return list(range(first, first + int(self.n_init)))
 
-    def _validate(self, X: Any, reset: bool) -> np.ndarray:
+    def _validate(self, X: Any, reset: bool) -> Any:
         if isinstance(X, ParquetRows):  # checked by the reader of the file
             if not reset and X.shape[1] != self.n_features_in_:
                 raise UserError(f"X has {X.shape[1]} features, but {type(self).__name__} is expecting "
@@ -281,7 +281,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable cluster of every row, [n] int32; -1 for noise, of the methods that know it."""
         with self._fitted() as fitted:
-            return np.asarray(labels_of(fitted.log_assign(self._validate(X, reset=False))))
+            return np.asarray(labels_of(jax.numpy.asarray(fitted.log_assign(self._validate(X, reset=False)))))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the negative anomaly score of each row, [n]: as in scikit-learn, the lower, the more abnormal.
@@ -292,7 +292,7 @@ class DeepClustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
             return -assign_and_score(fitted, self._validate(X, reset=False))[1]
 
     def score(self, X: Any, y: None = None) -> float:
-        """Return the mean silhouette of the predicted clusters in the scaled input, so that models compare in one space.
+        """Return the mean silhouette of the predicted clusters in the scaled input, one space for all models.
 
         y is ignored. Above 10,000 rows a fixed sample is taken. -1 where there is only one cluster.
         """

@@ -56,8 +56,8 @@ def load(
     else:
         loaded = DeepClustering(method=method or about["method"], method_options=own or None, **params)
     loaded.set_state(FittedState.from_arrays(
-        arrays, loaded._method(), loaded.n_clusters, model, runs=about["runs"], n_features=about["n_features_in"],
-        history=history, seconds=about["seconds"], choice=about.get("choice")))
+        arrays, loaded._method(), about["params"]["n_clusters"], model, runs=about["runs"], history=history,
+        n_features=about["n_features_in"], seconds=about["seconds"], choice=about.get("choice")))
     if about["feature_names_in"]:
         loaded.feature_names_in_ = np.array(about["feature_names_in"], dtype=object)
     features = load_features(folder)

@@ -27,7 +27,7 @@ def named(name: str) -> type[DeepClustering]:
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in options.values()]
     self_ = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
     first, *rest = common.values()
-    __init__.__signature__ = inspect.Signature([self_, first, *own, *rest])
+    __init__.__signature__ = inspect.Signature([self_, first, *own, *rest])  # type: ignore[attr-defined]
     what = (methods.METHODS[name].__doc__ or "").strip()
     return type(class_name(name), (DeepClustering,), {
         "__init__": __init__,

@@ -20,7 +20,7 @@ class Nested:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep` also `network__hidden`, `refinement__optimizer__name` and so on."""
-        params = super().get_params(deep=False)
+        params = super().get_params(deep=False)  # type: ignore[misc]  # of BaseEstimator
         for part, kind in PARTS.items() if deep else ():
             value = kind() if params[part] is None else params[part]
             if isinstance(value, kind):
@@ -29,7 +29,8 @@ class Nested:
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters by the names of `get_params`."""
-        super().set_params(**{name: value for name, value in params.items() if "__" not in name})
+        own = {name: value for name, value in params.items() if "__" not in name}
+        super().set_params(**own)  # type: ignore[misc]
         for name, value in params.items():
             part, *path = name.split("__")
             if path and part not in PARTS:

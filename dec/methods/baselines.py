@@ -31,5 +31,5 @@ def on(space: Literal["input", "codes"], factory: Callable[..., Method]) -> Call
         return factory(*args, **options)._replace(on=space)
 
     where = {"input": "the scaled input", "codes": "the codes of a pretrained autoencoder"}[space]
-    made.__doc__ = factory.__doc__.replace(".", f" on {where}.", 1)
+    made.__doc__ = (factory.__doc__ or "").replace(".", f" on {where}.", 1)
     return made

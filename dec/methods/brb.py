@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import jax
@@ -53,4 +54,4 @@ def soft_reset(net: Net, fresh: Net, keep: float) -> Net:
     hidden = sum(name.startswith("encoder_") for name in old) - 1
     reset = {name: jax.tree.map(lambda a, b: keep * a + (1 - keep) * b, old[name], new[name])
              for name in (f"encoder_{i}" for i in range(hidden))}
-    return net.replace(params=net.params | {"params": old | reset})
+    return dataclasses.replace(net, params=net.params | {"params": old | reset})

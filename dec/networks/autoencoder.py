@@ -187,21 +187,25 @@ class Net:
             params = traverse_util.unflatten_dict(leaves)
         return cls(params, module)
 
+    def _apply(self, *args: Any, **options: Any) -> Any:
+        """Call a method of the module."""
+        return self.module.apply(self.params, *args, **options)
+
     def encode(self, x: Float[Array, "b d"]) -> Float[Array, "b c"]:
         """Return codes, float32."""
-        return self.module.apply(self.params, x, method="encode")
+        return self._apply(x, method="encode")
 
     def decode(self, z: Float[Array, "b c"]) -> Float[Array, "b d"]:
         """Return reconstructions on the scale of the network's input, float32."""
-        return self.module.apply(self.params, z, method=lambda module, z: module.mean(module.decode(z)))
+        return self._apply(z, method=lambda module, z: module.mean(module.decode(z)))
 
     def reconstruction(self, x: Float[Array, "b d"], z: Float[Array, "b c"]) -> Float[Array, " b"]:
         """Return each row's reconstruction loss, averaged over its features (or, of a table, its columns)."""
-        return self._loss(x, self.module.apply(self.params, z, method="decode"))
+        return self._loss(x, self._apply(z, method="decode"))
 
     def posterior(self, x: Float[Array, "b d"]) -> tuple[Float[Array, "b c"], Float[Array, "b c"]]:
         """Return mean and log variance of q(z | x), of a network with a posterior; the mean is the code."""
-        return self.module.apply(self.params, x, method="posterior")
+        return self._apply(x, method="posterior")
 
     def calibrated(self, reconstruction: Float[Array, " b"], weight: Float[Array, " b"]) -> Float[Array, " b"]:
         """Return -log p(x | z) of each row, averaged over its features as its `reconstruction` is, up to a constant.
@@ -217,14 +221,14 @@ class Net:
 
     def divergence(self, nats: Float[Array, " b"]) -> Float[Array, " b"]:
         """Nats of a divergence between codes in the unit of `calibrated`, so that the two add up."""
-        return nats / self.module.apply(self.params, method="values")
+        return nats / self._apply(method="values")
 
     def negative_elbo(
         self, x: Float[Array, "b d"], key: Key[Array, ""], weight: Float[Array, " b"], rate: float = 0.0
     ) -> Float[Array, " b"]:
         """Return -log p(x | z) + KL(q(z | x) || N(0, 1)) for one draw z of q: eq. 10 of Kingma and Welling 2014."""
         dropout, noise = jax.random.split(key)
-        mean, log_variance = self.module.apply(self.params, x, rate, method="posterior", rngs={"dropout": dropout})
+        mean, log_variance = self._apply(x, rate, method="posterior", rngs={"dropout": dropout})
         z = mean + jnp.exp(0.5 * log_variance) * jax.random.normal(noise, mean.shape)
         kl = 0.5 * jnp.sum(mean**2 + jnp.exp(log_variance) - log_variance - 1, axis=-1)
         return self.calibrated(self.reconstruction(x, z), weight) + self.divergence(kl)
@@ -238,16 +242,16 @@ class Net:
         """
 
         def apply(*args, method):
-            return self.module.apply(self.params, *args, method=method, rngs={"dropout": key})
+            return self._apply(*args, method=method, rngs={"dropout": key})
 
         if layer is None:
             return self._loss(x, apply(x, rate, method="__call__"))
-        below = lax.stop_gradient(self.module.apply(self.params, x, 0.0, layer, method="encode"))
+        below = lax.stop_gradient(self._apply(x, 0.0, layer, method="encode"))
         out = apply(below, rate, layer, method="pair")
         return self._loss(x, out) if layer == 0 else jnp.mean((below - out) ** 2, axis=-1)
 
     def _loss(self, x: Float[Array, "b d"], out: Float[Array, "b d"]) -> Float[Array, " b"]:
-        return self.module.apply(self.params, x, out, method="loss")
+        return self._apply(x, out, method="loss")
 
 
 def build(network: config.Network, features: int, dtype: str = "float32", posterior: bool = False) -> Autoencoder:

@@ -86,11 +86,12 @@ def _filters(
 def convolutional(net: config.Network, features: int, options: dict[str, Any]) -> Layers:
     """Return convolutions 5, 5, ..., 3 wide with stride 2 around a dense code (Guo et al. 2017, DCEC)."""
     shape, masked = row_shape(net, features, SIDES)
+    hidden = net.hidden or ()
     shapes = [(*shape[:-1], shape[-1] + masked)]
-    for width in net.hidden:
+    for width in hidden:
         shapes.append((*(-(-size // 2) for size in shapes[-1][:-1]), width))
-    kernels = [5] * (len(net.hidden) - 1) + [3]
-    encoder = [Convolution(*layer, options) for layer in zip(shapes, net.hidden, kernels)]
+    kernels = [5] * (len(hidden) - 1) + [3]
+    encoder = [Convolution(*layer, options) for layer in zip(shapes, hidden, kernels)]
     afters = [shape, *shapes[1:-1]]
     decoder = [TransposedConvolution(*layer, options) for layer in zip(shapes[1:], afters, kernels)]
     flat = nn.Dense(math.prod(shapes[-1]), **options)

@@ -26,9 +26,9 @@ class Layers(NamedTuple):
 
 def dense(net: config.Network, features: int, options: dict[str, Any]) -> Layers:
     """Return the dense layers d-hidden-code-reversed(hidden)-d."""
-    encoder = [nn.Dense(width, **options) for width in (*net.hidden, net.code_size)]
-    decoder = [nn.Dense(width, **options) for width in (*reversed(net.hidden), features)]
-    return Layers(encoder, decoder)
+    hidden = net.hidden or ()
+    encoder: list[nn.Module] = [nn.Dense(width, **options) for width in (*hidden, net.code_size)]
+    return Layers(encoder, [nn.Dense(width, **options) for width in (*reversed(hidden), features)])
 
 
 def row_shape(net: config.Network, features: int, sides: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:

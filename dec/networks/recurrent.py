@@ -48,13 +48,13 @@ class SequenceWriter(nn.Module):
     def __call__(self, h: Float[Array, "b w"]) -> Float[Array, "b e"]:
         x = jnp.repeat(h[:, None], self.shape[0], axis=1)
         for width in self.widths:
-            x = nn.RNN(nn.GRUCell(width, **self.options))(x)
+            x = nn.RNN(nn.GRUCell(width, **self.options))(x)  # type: ignore[assignment]
         return nn.Dense(self.shape[1], **self.options)(x).reshape(len(h), -1)
 
 
 def recurrent(net: config.Network, features: int, options: dict[str, Any]) -> Layers:
     """Units that read the steps, a dense code, and units that write them (after Srivastava et al. 2015)."""
     (steps, channels), masked = row_shape(net, features, SIDES)
-    widths = net.hidden
+    widths = net.hidden or ()
     encoder = [SequenceReader((steps, channels + masked), widths, masked, options), nn.Dense(net.code_size, **options)]
     return Layers(encoder, [nn.Dense(widths[-1], **options), SequenceWriter((steps, channels), widths[::-1], options)])

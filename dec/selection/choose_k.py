@@ -82,10 +82,10 @@ def choose_k(x: np.ndarray, ks: Iterable[int] = range(1, 30), seeds: int = 5, ra
     if len(tried) < 3:
         raise UserError(f"ks={ks} leaves {len(tried)} values of k from 1 to {most}, the most that {n} rows allow; "
                         "give at least 3, or more rows")
-    codes = [principal(one[rows], random_state) for one in codes[:seeds]]
+    spaces = [principal(one[rows], random_state) for one in codes[:seeds]]
     with warnings.catch_warnings(), threadpool_limits(1):  # many small fits: threads would wait for each other
         warnings.simplefilter("ignore")  # mixtures and k-means of a wrong k that do not converge
-        table = criteria(codes, tried, seeds, random_state)
+        table = criteria(spaces, tried, seeds, random_state)
     votes = {name: k for name, k in vote(table).items() if k}
     one = votes.get("gap") == votes.get("bic") == 1
     k = 1 if one else sorted(votes.values())[(len(votes) - 1) // 2]

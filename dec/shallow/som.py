@@ -76,7 +76,7 @@ def fit_map(
     share = weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
     mean = dot(share, x)
     rows = chunks(x - mean, weight, max(table() // (height * width), 1))
-    distances = map_distances(height, width)
+    distances = jnp.asarray(map_distances(height, width))
 
     def move(i: Int[Array, ""], prototypes: Float[Array, "u d"]) -> Float[Array, "u d"]:
         total = sweep(rows, prototypes)

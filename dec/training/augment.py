@@ -22,7 +22,7 @@ from dec.errors import UserError
 class Augment(NamedTuple):
     """Augmentation of rows whose values have `shape`: (height, width, channels), (steps, channels), or ()."""
 
-    config: config.Augmentation
+    options: config.Augmentation
     shape: tuple[int, ...] = ()
 
     @classmethod
@@ -46,7 +46,7 @@ class Augment(NamedTuple):
 
     def __call__(self, x: Float[Array, "b d"], key: Key[Array, ""]) -> Float[Array, "b d"]:
         """Return a random view of each scaled row; the mask of a sequence, behind its values, stays."""
-        options, keys = self.config, jax.random.split(key, 5)
+        options, keys = self.options, jax.random.split(key, 5)
         size = math.prod(self.shape) if self.shape else x.shape[1]
         values, there = x[:, :size], x[:, size:]
         if len(self.shape) == 3 and any((options.shift, options.rotation, options.zoom, options.shear, options.flip)):
@@ -84,7 +84,7 @@ def _warped(options: config.Augmentation, image: Float[Array, "h w c"], key: Key
     shift = jax.random.uniform(move, (2,), minval=-options.shift, maxval=options.shift) * jnp.array([height, width])
     grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"), -1) - center - shift
     places = jnp.moveaxis(grid @ matrix.T + center, -1, 0)
-    return jax.vmap(lambda channel: map_coordinates(channel, places, 1, mode="nearest"), -1, -1)(image)
+    return jax.vmap(lambda channel: map_coordinates(channel, list(places), 1, mode="nearest"), -1, -1)(image)
 
 
 def _hole(part: float, shape: tuple[int, ...], key: Key[Array, ""]) -> Array:

@@ -51,7 +51,7 @@ class Data:
         """Return the rows, scaled, float32."""
         if isinstance(rows, slice) and not (isinstance(self.x, jax.Array) and len(self.x) == self.n):
             rows = jnp.arange(*rows.indices(self.n))
-        return self.scaling.apply(mesh.shared(self.x[rows]))
+        return self.scaling.apply(mesh.shared(self.x[rows]))  # type: ignore[arg-type,index]
 
     def batches(
         self, key: Key[Array, ""], first: Int[Array, ""], steps: int, size: int
@@ -88,8 +88,13 @@ class State(NamedTuple):
 class Phase(Protocol):
     """A hashable description of a phase; it is a static argument, so equal phases share one compiled program."""
 
-    name: str
-    periods: int
+    @property
+    def name(self) -> str:
+        """The name of the phase, in the history and in checkpoints."""
+
+    @property
+    def periods(self) -> int:
+        """The most periods that it may take."""
 
     def period(
         self, data: Data, extra: PyTree, key: Key[Array, ""], state: State, index: Int[Array, ""]
@@ -113,7 +118,7 @@ def execution() -> str:
 
 def device() -> jax.Device:
     """Return the device of new arrays: `jax.default_device` where it is set, else the first one."""
-    chosen = jax.config.jax_default_device
+    chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
     return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen or jax.devices()[0]
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from dec import config
 from dec.data.dataset import sample_rows
@@ -25,7 +25,7 @@ from dec.selection.choose_k import ROWS, choose_k
 from dec.training import mesh, pretrained
 from dec.training.augment import Augment
 from dec.training.checkpoint import Checkpoint
-from dec.training.engine import execution, lift, over_seeds, place, seed_keys
+from dec.training.engine import Data, State, execution, lift, over_seeds, place, seed_keys
 from dec.training.fitted_state import FittedState
 from dec.training.outcome import summarize
 from dec.training.refine import START_ROWS, Refine
@@ -72,53 +72,72 @@ def fit(
     Raises:
       ValueError: for sizes that cannot be clustered.
     """
-    n = x.shape[0]
+    n, d = x.shape[:2]
     check_sizes(n, k)
     spare_maps()
     if model.network.output == "mixed" and method.on == "codes" and not isinstance(x, ParquetRows):
         check_values(model.network.blocks, x)
     mesh.check(len(session.seeds), model.batch_size)
-    how = execution()
     if resume:
         session.history, session.seconds = resume.note["history"], resume.note["seconds"]
         session.choice = resume.note.get("choice")
+    refining = resume if resume and resume.stage == Refine.name else None
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
-        scaling = fit_scaling(training, model.scaling)
-        keys = seed_keys(session.seeds, Refine.name)
-        refining = resume is not None and resume.stage == Refine.name
-        nets = None
+        scaling, nets = fit_scaling(training, model.scaling), None
         if method.on == "codes":
-            module = build(model.network, x.shape[1], model.dtype, method.posterior)
+            module = build(model.network, d, model.dtype, method.posterior)
             if refining:  # the checkpoint holds the networks; only their shapes are needed
+                keys = seed_keys(session.seeds, Refine.name)
                 nets = jax.eval_shape(jax.vmap(lambda key: Net.fresh(key, module)), keys)
             else:
                 check_start(method, n, k, module)
-                validation, own = x if pretrain_on is not None else None, build(model.network, x.shape[1], model.dtype)
-                nets = pretrained.networks(own, training, scaling, validation, model, session, cache, resume)
-                if own != module:
-                    nets = pretrained.with_posterior(nets, seed_keys(session.seeds, "posterior"), module)
-        if k == "auto":
-            if not refining:
-                session.choice = recommended(x, scaling, nets, model, session)
-            k = session.choice["n_clusters"]
+                validation = None if pretrain_on is None else x
+                nets = _pretrained(module, training, scaling, validation, model, session, cache, resume)
+        if k == "auto" and not refining:
+            session.choice = recommended(x, scaling, nets, model, session)
+        clusters = k if k != "auto" else int((session.choice or {})["n_clusters"])
         if nets is not None and method.loss and not refining and session.checkpoints:
             codes = sample_codes(x, scaling, nets, model, COMPARED)
             write_arrays(session.checkpoints.folder / BEFORE, {"codes": codes}, {})
-        phase = Refine(method, k, n, model.batch_size, model.refinement, Augment.of(model))
+        phase = Refine(method, clusters, n, model.batch_size, model.refinement, Augment.of(model))
         data = place(x, scaling, model.stream_above)  # only now: pretraining has had its own copy on the device
-        with reading(data.x), session.clock("cluster"):
-            if refining:
-                like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
-                states, start = resume.state(like), resume.period
-            else:
-                states, start = _start(phase, data, seed_keys(session.seeds, "start"), nets, how=how), 0
-            states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)
-            labels = np.asarray(_labels(phase, data, states, how))
-    seen = n if method.loss else min(phase.view_rows(x.shape[1]), method.most or n)
-    runs, chosen = summarize(states, labels, seen, k, session)
-    return FittedState(method, k, model, scaling, states.net, states.head, labels, runs, chosen, x.shape[1],
+        states, labels = _refined(phase, data, nets, session, refining)
+    seen = n if method.loss else min(phase.view_rows(d), method.most or n)
+    runs, chosen = summarize(states, labels, seen, clusters, session)
+    return FittedState(method, clusters, model, scaling, states.net, states.head, labels, runs, chosen, d,
                        session.history, dict(session.seconds), session.choice)
+
+
+def _pretrained(
+    module: Autoencoder,
+    x: Rows,
+    scaling: Scaling,
+    validation: Rows | None,
+    model: config.Model,
+    session: Session,
+    cache: Path | None,
+    resume: Checkpoint | None,
+) -> Net:
+    """Return `pretrained.networks`, with the layers of a posterior added where the method asks for one."""
+    own = build(model.network, x.shape[1], model.dtype)
+    nets = pretrained.networks(own, x, scaling, validation, model, session, cache, resume)
+    return nets if own == module else pretrained.with_posterior(nets, seed_keys(session.seeds, "posterior"), module)
+
+
+def _refined(
+    phase: Refine, data: Data, nets: Net | None, session: Session, resume: Checkpoint | None
+) -> tuple[State, Int[np.ndarray, "s n"]]:
+    """Start the clusters, or take them from a checkpoint, and refine; return the states and labels of all seeds."""
+    how, keys = execution(), seed_keys(session.seeds, phase.name)
+    with reading(data.x), session.clock("cluster"):
+        if resume:
+            like = jax.eval_shape(partial(_start, phase, how=how), data, keys, nets)
+            states, start = resume.state(like), resume.period
+        else:
+            states, start = _start(phase, data, seed_keys(session.seeds, "start"), nets, how=how), 0
+        states = session.run(phase, data, None, keys, states, start, session.seeds, pretrained.encode_seeds)
+        return states, np.asarray(_labels(phase, data, states, how))
 
 
 def spare_maps() -> None:

@@ -106,6 +106,7 @@ class FittedState:
 
     def sample(self, n: int, cluster: int, seed: int) -> Float[np.ndarray, "n d"]:
         """Return rows that the chosen seed's model makes up, of one cluster, on the scale of the data."""
+        assert self.method.sample is not None  # which the caller has asked
         codes = self.method.sample(jax.random.key(seed), self._one(self.heads, None), n, cluster)
         return self.decode(np.asarray(codes))
 
@@ -128,6 +129,7 @@ class FittedState:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of a state of one seed, by the names that they have in the file of a saved model."""
+        assert self.codes is not None and self.reference is not None  # of a fitted estimator
         arrays = {"labels": self.labels[self.chosen], "codes": self.codes, "all_labels": self.labels}
         arrays |= {f"scaling/{name}": value for name, value in self.scaling._asdict().items() if value is not None}
         arrays |= {f"usual/{name}": np.asarray(value) for name, value in self.reference._asdict().items()}

@@ -65,7 +65,8 @@ def divided(x: Rows, dtype: np.dtype) -> Array:
     """Return rows divided along 'data', filled up with zeros; a process reads those of its own devices alone."""
     n, devices = x.shape[0], size(DATA)
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: tuple[slice, ...] | None) -> np.ndarray:
+        assert index is not None  # of a sharding with an axis
         start, stop, _ = index[0].indices(-(-n // devices) * devices)
         rows = np.asarray(x[start : min(stop, n)], dtype)
         return np.pad(rows, [(0, stop - start - len(rows)), *[(0, 0)] * (rows.ndim - 1)])

@@ -42,7 +42,7 @@ def transform(
             raise UserError(f"optimizer {optimizer.name!r} takes no momentum; leave momentum={optimizer.momentum} out")
         options["momentum"] = optimizer.momentum
     rate = schedule(optimizer, steps_per_epoch, steps)
-    return make(rate, **options), rate
+    return make(rate, **options), rate  # type: ignore[misc]  # checked above
 
 
 def _parameters(candidate: object) -> dict:

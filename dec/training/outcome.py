@@ -26,7 +26,8 @@ def summarize(
         code != NOT_FINITE and all(np.isfinite(leaf[s]).all() for leaf in leaves) for s, code in enumerate(status)
     ])
     last = {(r["seed"], r["phase"]): r["loss"] for r in session.history if r["loss"] is not None}
-    runs, n = [], labels.shape[1]
+    runs: list[dict[str, Any]] = []
+    n = labels.shape[1]
     for s, seed in enumerate(session.seeds):
         sizes = np.bincount(labels[s][labels[s] >= 0], minlength=k)
         occupied = int((sizes > 0).sum())
@@ -50,7 +51,7 @@ def summarize(
         if stall := _stall(session.history, seed):
             runs[-1]["reason"] += f"; {stall}"
     usable = [s for s, row in enumerate(runs) if row["status"] == "ok"]
-    scores = agreement(labels[usable]) if len(usable) > 1 else []
+    scores = agreement(labels[usable]) if len(usable) > 1 else np.zeros(0)
     for s, score in zip(usable, scores):
         runs[s]["agreement"] = float(score)
     if usable:

@@ -107,7 +107,7 @@ def _train(
     good = np.ones(len(seeds), bool)
     phases = stages(model, x.shape[0])
     done = [phase.name for phase in phases].index(resume.stage) if resume else 0
-    with reading(data.x, watched and watched.x):
+    with reading(data.x, None if watched is None else watched.x):
         for phase in phases[done:]:
             start = 0
             if resume and phase.name == resume.stage:
@@ -227,13 +227,13 @@ def _cache_files(
     for part in ("refinement", "stream_above"):  # neither decides the weights
         whole.pop(part)
     versions = [importlib.metadata.version(name) for name in ("dec", "jax", "jaxlib", "flax", "optax")]
-    where = [device().device_kind, execution(), PRETRAINING]
+    where: list[Any] = [device().device_kind, execution(), PRETRAINING]
     if own := file_digest(model.network.layers):  # of a network of the user's
         where.append(own)
     leaves = jax.tree.leaves(warm_start(start, module)) if start else []
     started = [content_hash(np.atleast_1d(leaf)) for leaf in leaves]
     held = [None if rows is None else content_hash(rows) for rows in (x, validation)]
-    parts = [whole, *held, started, versions, where]
+    parts: list[Any] = [whole, *held, started, versions, where]
     if window_rows(x) < x.shape[0]:  # decides the batches
         parts.append(window_rows(x))
     return {seed: cache / f"{config.digest(*parts, seed)}.npz" for seed in seeds}

@@ -111,6 +111,7 @@ class Refine:
         converged = (index > 0) & (change < self.config.tolerance) & (not to_the_end)
 
         def objective(trained: Trained, of_head: PyTree, batch: Batch, clock: Clock):
+            assert self.method.loss is not None  # else there are no periods
             terms = self.method.loss(trained.net, Head(trained.params, of_head), batch, clock)
             terms = {name: weighted_mean(term, batch.weight) for name, term in terms.items()}
             return sum(terms.values()), terms
@@ -169,6 +170,7 @@ class Refine:
 
         def change(state: State) -> State:
             own = jax.random.fold_in(key, ~first.astype(jnp.uint32))
+            assert self.method.between is not None  # else this is not called
             net, head = self.method.between(own, state.net, state.head, self._view(data, key), self._clock(first))
             jax.tree_util.tree_map_with_path(self._check_frozen, state.net, net)
             trained = Trained(net, head.params)

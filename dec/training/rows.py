@@ -174,7 +174,8 @@ def streams(x: Rows, stream_above: float) -> bool:
     Raises:
       ValueError: for such rows on a mesh.
     """
-    above = nbytes(x) > stream_above * 2**30 or (issparse(x) and x.nnz >= 2**31)  # more than int32 can count
+    many = issparse(x[:0]) and getattr(x, "nnz", 0) >= 2**31  # more than int32 can count
+    above = nbytes(x) > stream_above * 2**30 or many
     if above and mesh.size(mesh.DATA) * mesh.size(mesh.SEEDS) > 1:
         raise UserError(f"{nbytes(x) / 2**30:.1f} GiB are above stream_above={stream_above}, but on a mesh no rows "
                         "are streamed: raise it, or do without the mesh")
@@ -206,8 +207,8 @@ def reading(*placed: Array | Sparse | Streamed | None) -> Iterator[None]:
         yield
     except jax.errors.JaxRuntimeError:
         for number in numbers:
-            if _OPEN[number].error is not None:
-                raise _OPEN[number].error from None
+            if (error := _OPEN[number].error) is not None:
+                raise error from None
         raise
     finally:
         for number in numbers:

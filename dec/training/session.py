@@ -30,9 +30,9 @@ class CompileClock:
 
     def __init__(self) -> None:
         self._intervals: list[tuple[float, float]] = []
-        jax.monitoring.register_event_duration_secs_listener(self._listen)
+        jax.monitoring.register_event_duration_secs_listener(self._listen)  # type: ignore[arg-type]
 
-    def _listen(self, event: str, seconds: float, **_: Any) -> None:
+    def _listen(self, event: str, seconds: float, /, **_: Any) -> None:
         if event.startswith("/jax/core/compile/"):
             end = time.perf_counter()
             while self._intervals and self._intervals[-1][0] >= end - seconds:
@@ -75,7 +75,8 @@ class Session:
         self.signal = 0  # that asked this one to stop
         self.choice: dict[str, Any] | None = None  # of k, where it was left to the data
         self.reused = 0  # seeds whose pretrained network came from a cache
-        self.phase, self.step, self.terms, self.running = "", 0, {}, list(seeds)
+        self.phase, self.step, self.running = "", 0, list(seeds)
+        self.terms: dict[str, np.ndarray] = {}
         self.codes: Callable[[], np.ndarray] | None = None
         self._saved = time.perf_counter()
 
