@@ -1,4 +1,4 @@
-"""How good a clustering is: against classes (`external`), and by itself (`internal`).
+"""Measures of a clustering: against classes (`external`), and by itself (`internal`).
 
 NumPy, SciPy and scikit-learn; never imported by training, which must not see a class label.
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
+from sklearn import metrics
 
 from dec.data.dataset import sample_rows
 from dec.errors import UserError
@@ -77,23 +78,24 @@ def confusion(y: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     return counts[list(dict.fromkeys([*matching(counts), *counts]))]
 
 
+EXTERNAL: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {  # of classes and clusters, each at most 1
+    "acc": accuracy,
+    "nmi": metrics.normalized_mutual_info_score,
+    "ari": metrics.adjusted_rand_score,
+    "ami": metrics.adjusted_mutual_info_score,
+    "purity": purity,
+    "homogeneity": metrics.homogeneity_score,
+    "completeness": metrics.completeness_score,
+}
+
+
 def external(y: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Accuracy, NMI (arithmetic mean), ARI, AMI, purity, homogeneity and completeness, each at most 1.
+    """Score clusters [n] against classes [n] by every measure of `EXTERNAL`.
 
     Raises:
-      ValueError: as `contingency`.
+      UserError: as `contingency`.
     """
-    from sklearn import metrics
-
-    return {
-        "acc": accuracy(y, labels),
-        "nmi": float(metrics.normalized_mutual_info_score(y, labels)),
-        "ari": float(metrics.adjusted_rand_score(y, labels)),
-        "ami": float(metrics.adjusted_mutual_info_score(y, labels)),
-        "purity": purity(y, labels),
-        "homogeneity": float(metrics.homogeneity_score(y, labels)),
-        "completeness": float(metrics.completeness_score(y, labels)),
-    }
+    return {name: float(measure(y, labels)) for name, measure in EXTERNAL.items()}
 
 
 def internal(
@@ -112,8 +114,6 @@ def internal(
     Returns:
       each measure, or None where it is undefined: fewer than two clusters, or as many clusters as rows.
     """
-    from sklearn import metrics
-
     kept = np.flatnonzero(labels != NOISE)
     rows = kept[sample_rows(len(kept), min(len(kept), SILHOUETTE_ROWS))]
     every = kept if not issparse(x) and len(kept) * x.shape[1] <= MOST_VALUES else rows
