@@ -140,7 +140,7 @@ def train(argv: list[str]) -> int:
     cells = sweep(run, own | given(args))
     folder = begin(args, Path(run.method).stem, cells)
     made = factory(run.method)(**next(iter(cells.values())).options)
-    unused = (*(() if made.loss else (REFINEMENT,)), *(NETWORK if made.on == "input" else ()))
+    unused = (*(() if made.loss else (REFINEMENT,)), *(NETWORK if made.space == "input" else ()))
     if vain := [f"--{name.split('.', 1)[1]}" for name in given(args) if name.startswith(unused)]:
         warnings.warn(f"{run.method} makes no use of {', '.join(vain).replace('_', '-')}", stacklevel=2)
     if len(cells) > 1:

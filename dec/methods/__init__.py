@@ -14,7 +14,7 @@ from typing import Any
 from dec.config import unknown
 from dec.errors import UserError
 from dec.methods.base import Method
-from dec.methods.baselines import BASELINES, on
+from dec.methods.baselines import BASELINES, in_space
 from dec.methods.dcn import dcn
 from dec.methods.dec import dec
 from dec.methods.desom import desom
@@ -26,10 +26,10 @@ from dec.methods.vade import vade
 from dec.user_code import function_of
 
 METHODS: dict[str, Callable[..., Method]] = {
-    **{name: on("input", factory) for name, factory in BASELINES.items()},
-    **{f"ae+{name}": on("codes", factory) for name, factory in BASELINES.items()},
-    "som": on("input", som),
-    "ae+som": on("codes", som),
+    **{name: in_space("input", factory) for name, factory in BASELINES.items()},
+    **{f"ae+{name}": in_space("codes", factory) for name, factory in BASELINES.items()},
+    "som": in_space("input", som),
+    "ae+som": in_space("codes", som),
     "n2d": n2d,
     "dec": dec,
     "idec": idec,

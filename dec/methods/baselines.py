@@ -24,11 +24,11 @@ BASELINES: dict[str, Callable[..., Method]] = {
 }
 
 
-def on(space: Literal["input", "codes"], factory: Callable[..., Method]) -> Callable[..., Method]:
+def in_space(space: Literal["input", "codes"], factory: Callable[..., Method]) -> Callable[..., Method]:
     """Return the factory of the same methods on the scaled input, or on the codes of a network that stays as it is."""
     @functools.wraps(factory)
     def made(*args, **options):
-        return factory(*args, **options)._replace(on=space)
+        return factory(*args, **options)._replace(space=space)
 
     where = {"input": "the scaled input", "codes": "the codes of a pretrained autoencoder"}[space]
     made.__doc__ = (factory.__doc__ or "").replace(".", f" on {where}.", 1)

@@ -45,7 +45,7 @@ def brb(method: Method, every: int, keep: float) -> Method:
         net = soft_reset(net, net.fresh(draw, net.module), keep)
         return net, method.init(restart, net, view, k)
 
-    return method._replace(between=between, every=every)
+    return method._replace(between=between, between_every=every)
 
 
 def soft_reset(net: Net, fresh: Net, keep: float) -> Net:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from dec.config import Optimizer
 from dec.errors import UserError
-from dec.methods.base import Head, Method, at_least
+from dec.methods.base import Head, Method, check_at_least
 from dec.methods.brb import KEEP, brb
 from dec.methods.kmeans import kmeans
 from dec.shallow.distances import squared_distances
@@ -34,7 +34,7 @@ def dcn(lam: float = 0.005, recluster_every: int = 10, brb_every: int = 0, brb_k
     References:
       Yang et al. 2017; the moving centers are equation 8.
     """
-    at_least(0, lam=lam)
+    check_at_least(0, lam=lam)
     if recluster_every < 0:
         raise UserError(f"recluster_every={recluster_every} must be at least 0 epochs (0 is off)")
     hard = kmeans()
@@ -73,5 +73,5 @@ def dcn(lam: float = 0.005, recluster_every: int = 10, brb_every: int = 0, brb_k
         return net, start(lloyd(rows, old - origin, 300, 0.0) + origin)
 
     method = Method(init, assign, loss, update=update, between=between if recluster_every else None,
-                    every=recluster_every, centers=centers, optimizer=Optimizer("adam", 1e-3))
+                    between_every=recluster_every, centers=centers, optimizer=Optimizer("adam", 1e-3))
     return brb(method, brb_every, brb_keep)

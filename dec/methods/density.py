@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from dec.errors import UserError
-from dec.methods.base import Method, at_least
+from dec.methods.base import Method, check_at_least
 from dec.methods.host import Found, Metric, by_rows
 
 DECILES = np.arange(1, 10) / 10
@@ -30,7 +30,7 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
     """
     if eps is not None and eps <= 0:
         raise UserError(f"eps={eps} must be above 0")
-    at_least(1, min_samples=min_samples)
+    check_at_least(1, min_samples=min_samples)
 
     def cluster(codes, k, seed):
         from sklearn.cluster import DBSCAN
@@ -70,8 +70,8 @@ def hdbscan(min_cluster_size: int = 15, min_samples: int = 5, metric: Metric = "
     References:
       Campello, Moulavi, Sander 2013.
     """
-    at_least(2, min_cluster_size=min_cluster_size)
-    at_least(1, min_samples=min_samples)
+    check_at_least(2, min_cluster_size=min_cluster_size)
+    check_at_least(1, min_samples=min_samples)
 
     def cluster(codes, k, seed):
         from sklearn.cluster import HDBSCAN

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from dec.config import Optimizer
 from dec.errors import UserError
-from dec.methods.base import Method, at_least
+from dec.methods.base import Method, check_at_least
 from dec.methods.som import som
 from dec.shallow.distances import squared_distances
 from dec.shallow.som import map_distances, neighbourhood, temperature
@@ -35,7 +35,7 @@ def desom(gamma: float = 1e-3, height: int = 8, width: int = 8, t_max: float = 1
     References:
       Forest et al. 2019.
     """
-    at_least(0, gamma=gamma)
+    check_at_least(0, gamma=gamma)
     if not 0 < t_min <= t_max:
         raise UserError(f"t_min={t_min} must be above 0 and at most t_max={t_max}")
     base = som(height, width, max(t_max, height + width), t_max)

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from dec.errors import UserError
-from dec.methods.base import Head, Method, at_least
+from dec.methods.base import Head, Method, check_at_least
 from dec.methods.host import on_host
 
 FLOOR = 1e-6  # of the mean variance of a column, added to every component's variances
@@ -30,7 +30,7 @@ def gmm(covariance: Literal["full", "diag"] = "full", restarts: int = 10) -> Met
     """
     if covariance not in ("full", "diag"):
         raise UserError(f"covariance={covariance!r} must be full or diag")
-    at_least(1, restarts=restarts)
+    check_at_least(1, restarts=restarts)
 
     def init(key, net, view, k):
         codes = view.encode(net)

@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key, PyTree
 
 from dec.errors import UserError
-from dec.methods.base import OUT, Head, Method
+from dec.methods.base import LOG_ZERO, Head, Method
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import chunks
 
@@ -127,16 +127,16 @@ def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, no
             find, (shape((m,), jnp.int32), shape((m,), bool), shape((), jnp.float32)), seed, codes, weight)
         return Head((), Known(codes, certain(labels, k), joined, radius))
 
-    return Method(init, lambda head, codes: nearest(head.state, scaled(codes)), noise=noise, most=MOST)
+    return Method(init, lambda head, codes: nearest(head.state, scaled(codes)), noise=noise, max_start_rows=MOST)
 
 
 def certain(labels: Int[Array, " n"], k: int) -> Float[Array, "n k"]:
     """Return log assignments to one cluster each, or to none."""
-    return jnp.where(jax.nn.one_hot(labels, k) > 0, 0.0, OUT)
+    return jnp.where(jax.nn.one_hot(labels, k) > 0, 0.0, LOG_ZERO)
 
 
 def nearest(known: Known, codes: Float[Array, "n d"]) -> Float[Array, "n k"]:
-    """Return the log assignments of each code's nearest row, `OUT` where none is near, a `TABLE` at a time."""
+    """Return the log assignments of each code's nearest row, `LOG_ZERO` where none is near, a `TABLE` at a time."""
     center = known.joined @ known.rows / jnp.maximum(known.joined.sum(), 1)  # far from 0, distances lose their digits
     codes = codes - center
     joined = jnp.where(known.joined[:, None], known.rows - center, 0)
@@ -151,4 +151,4 @@ def nearest(known: Known, codes: Float[Array, "n d"]) -> Float[Array, "n k"]:
 
     start = jnp.full(len(codes), jnp.inf), jnp.zeros(len(codes), jnp.int32), jnp.int32(0)
     (least, at, _), _ = lax.scan(closer, start, rows)
-    return jnp.where((jnp.sqrt(least) <= known.radius)[:, None], known.log_q[at], OUT)
+    return jnp.where((jnp.sqrt(least) <= known.radius)[:, None], known.log_q[at], LOG_ZERO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dec.methods.base import Method, at_least
+from dec.methods.base import Method, check_at_least
 from dec.methods.brb import KEEP
 from dec.methods.dec import dec
 
@@ -29,7 +29,7 @@ def idec(
     References:
       Guo et al. 2017, section 3.
     """
-    at_least(0, gamma=gamma)
+    check_at_least(0, gamma=gamma)
     base = dec(alpha, target, brb_every, brb_keep)
 
     def loss(net, head, batch, clock):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dec.methods.base import Head, Method, at_least
+from dec.methods.base import Head, Method, check_at_least
 from dec.methods.host import certain, on_host
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import kmeans as lloyd
@@ -23,7 +23,7 @@ def kmeans(restarts: int = 20) -> Method:
     References:
       Lloyd 1982; Arthur and Vassilvitskii 2007.
     """
-    at_least(1, restarts=restarts)
+    check_at_least(1, restarts=restarts)
 
     def init(key, net, view, k):
         return Head(params=lloyd(key, view.encode(net), view.weight, k, restarts=restarts).centers)
@@ -43,7 +43,7 @@ def minibatch_kmeans(batch: int = 1024, restarts: int = 20) -> Method:
     References:
       Sculley 2010.
     """
-    at_least(1, restarts=restarts, batch=batch)
+    check_at_least(1, restarts=restarts, batch=batch)
 
     def fit(codes, k, seed):
         from sklearn.cluster import MiniBatchKMeans
@@ -64,7 +64,7 @@ def bisecting_kmeans(restarts: int = 5) -> Method:
     References:
       Steinbach, Karypis, Kumar 2000.
     """
-    at_least(1, restarts=restarts)
+    check_at_least(1, restarts=restarts)
 
     def fit(codes, k, seed):
         from sklearn.cluster import BisectingKMeans

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from dec.config import unknown
 from dec.errors import UserError
-from dec.methods.base import Head, Method, View, at_least
+from dec.methods.base import Head, Method, View, check_at_least
 from dec.methods.baselines import BASELINES
 from dec.methods.host import FAR, Known, nearest, on_host, sample
 
@@ -57,7 +57,7 @@ def n2d(
         raise UserError(unknown("cluster", cluster, list(BASELINES)))
     if manifold == "umap" and importlib.util.find_spec("umap") is None:
         raise UserError("manifold='umap' needs umap-learn: pip install 'dec[umap]', or choose isomap or tsne")
-    at_least(2, neighbors=neighbors)
+    check_at_least(2, neighbors=neighbors)
     if dimensions is not None and not 1 <= dimensions <= (3 if manifold == "tsne" else dimensions):
         raise UserError(f"dimensions={dimensions} must be at least 1, and for tsne at most 3")
     if rows_by not in ("nearest", "head"):
@@ -93,7 +93,8 @@ def n2d(
             codes = jax.nn.relu(codes @ weights + offset)
         return base.assign(base_head, codes @ kernel + bias)
 
-    return Method(init, assign, noise=base.noise, most=min(MOST[manifold], base.most or MOST[manifold]))
+    rows = min(MOST[manifold], base.max_start_rows or MOST[manifold])
+    return Method(init, assign, noise=base.noise, max_start_rows=rows)
 
 
 def fit_head(

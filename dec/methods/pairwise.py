@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+
+from dec.data.dataset import sample_rows
 from dec.errors import UserError
-from dec.methods.base import Method, at_least
+from dec.methods.base import Method, Tree, check_at_least
 from dec.methods.host import Found, Metric, by_rows
+
+MERGED_ROWS = 2000  # of more rows, the tree of a uniform sample is shown
 
 
 def agglomerative(linkage: Literal["ward", "average", "complete", "single"] = "ward",
@@ -31,7 +36,16 @@ def agglomerative(linkage: Literal["ward", "average", "complete", "single"] = "w
 
         return Found(AgglomerativeClustering(k, linkage=linkage).fit(codes).labels_)
 
-    return by_rows(cluster, metric)
+    def artifacts(head, codes):
+        from scipy.cluster import hierarchy
+
+        rows = sample_rows(len(codes), min(len(codes), MERGED_ROWS))
+        some = codes[rows].astype(np.float64)
+        if metric == "cosine":
+            some = some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
+        return [Tree(hierarchy.linkage(some, linkage), rows, f"{linkage} linkage")]
+
+    return by_rows(cluster, metric)._replace(artifacts=artifacts)
 
 
 def spectral(neighbors: int = 10, metric: Metric = "euclidean") -> Method:
@@ -46,7 +60,7 @@ def spectral(neighbors: int = 10, metric: Metric = "euclidean") -> Method:
     References:
       Ng, Jordan, Weiss 2001; von Luxburg 2007.
     """
-    at_least(2, neighbors=neighbors)
+    check_at_least(2, neighbors=neighbors)
 
     def cluster(codes, k, seed):
         from sklearn.cluster import SpectralClustering

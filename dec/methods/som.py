@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from dec.errors import UserError
-from dec.methods.base import OUT, Head, Method, at_least
+from dec.methods.base import LOG_ZERO, Head, Method, UnitMap, check_at_least, labels_of
 from dec.shallow.distances import squared_distances
 from dec.shallow.kmeans import dot
 from dec.shallow.som import fit_map, quality, ward
@@ -40,7 +40,7 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
     References:
       Kohonen 1982, 1990; the groups: Vesanto and Alhoniemi 2000.
     """
-    at_least(1, height=height, width=width, passes=passes)
+    check_at_least(1, height=height, width=width, passes=passes)
     if not 0 < t_min <= t_max:
         raise UserError(f"t_min={t_min} must be above 0 and at most t_max={t_max}")
 
@@ -52,7 +52,7 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
 
     def assign(head, codes):
         unit = jnp.argmin(squared_distances(codes, head.params), axis=-1)
-        return jnp.where(_groups(head)[unit] > 0, 0.0, OUT)
+        return jnp.where(_groups(head)[unit] > 0, 0.0, LOG_ZERO)
 
     def centers(head):
         groups = _groups(head)
@@ -61,7 +61,10 @@ def som(height: int = 8, width: int = 8, t_max: float = 10.0, t_min: float = 0.1
     def measures(head, codes):
         return quality(np.asarray(codes), np.asarray(head.params), height, width)
 
-    return Method(init, assign, centers=centers, quality=measures)
+    def artifacts(head, codes):
+        return [UnitMap(height, width, np.asarray(head.params), np.asarray(labels_of(assign(head, head.params))))]
+
+    return Method(init, assign, centers=centers, quality=measures, artifacts=artifacts)
 
 
 def _groups(head: Head) -> Float[Array, "u k"]:

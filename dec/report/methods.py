@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
-import jax
 import numpy as np
 import pandas as pd
 from matplotlib.colors import to_rgb
@@ -12,9 +9,7 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 from sklearn.metrics import pairwise_distances, pairwise_distances_argmin
 
-from dec.methods import factory
-from dec.methods.base import labels_of
-from dec.methods.som import Units
+from dec.methods.base import Tree, UnitMap
 from dec.report import pictures
 from dec.report.clusters import top
 from dec.report.material import Material, sampled
@@ -23,7 +18,6 @@ from dec.report.style import SEQUENTIAL, VALIDATION, cluster_name, colour, grid_
 from dec.selection.choose_k import ROWS, knee, vote
 from dec.shallow.som import map_distances
 
-MERGED = 2000  # rows of a tree
 LEAVES = 30  # groups of rows from which a tree is drawn
 PLANES = 6  # columns whose means are drawn on a map of units
 
@@ -41,29 +35,19 @@ def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
         found, k = elbow(run.codes[sampled(np.arange(len(run.rows)), ROWS)], ks)
         blocks.append(page.figure("elbow", criteria(found, {"elbow": k}), "The inertia of k-means on the codes, and "
                                   "where its logarithm is farthest below the chord."))
-    method = run.model.fit_.method
-    head = jax.tree.map(lambda leaf: leaf[0], run.model.fit_.heads)
-    if isinstance(head.state, Units):
-        blocks += units(run, page, np.asarray(head.params), np.asarray(labels_of(method.assign(head, head.params))))
-    if method.sample:
+    state = run.model.fit_
+    for artifact in state.method.artifacts(state.head, run.codes) if state.method.artifacts else ():
+        blocks += units(run, page, artifact) if isinstance(artifact, UnitMap) else [merged(run, page, artifact)]
+    if state.method.sample:
         blocks += made_up(run, page)
-    if "linkage" in inspect.signature(factory(run.run.method)).parameters:
-        blocks.append(merged(run, page))
-    elif run.run.method.endswith("bisecting-kmeans") and len(run.largest) > 1:
-        blocks.append(divided(run, page, np.asarray(head.params)))
     return blocks
-
-
-def _option(run: Material, name: str) -> object:
-    """An option of the run's method, or its default."""
-    return run.run.options.get(name, inspect.signature(factory(run.run.method)).parameters[name].default)
 
 
 # Maps of units.
 
-def units(run: Material, page: Page, prototypes: np.ndarray, clusters: np.ndarray) -> list[Block]:
+def units(run: Material, page: Page, found: UnitMap) -> list[Block]:
     """The units of a self-organising map on their grid: prototypes, distances, rows, clusters, means of columns."""
-    shape = int(_option(run, "height")), int(_option(run, "width"))
+    shape, prototypes, clusters = (found.height, found.width), found.prototypes, found.clusters
     at = pairwise_distances_argmin(run.codes, prototypes)
     hits = np.bincount(at, minlength=len(prototypes))
     about = "the sample's rows" if len(run.rows) < len(run.labels) else "rows"
@@ -152,57 +136,13 @@ def made_up(run: Material, page: Page) -> list[Block]:
 
 # Trees.
 
-def merged(run: Material, page: Page) -> Block:
-    """The last merges of agglomerative clustering, done again on at most `MERGED` rows."""
-    at = sampled(np.arange(len(run.rows)), MERGED)
-    codes, linkage = run.codes[at].astype(np.float64), str(_option(run, "linkage"))
-    if _option(run, "metric") == "cosine":
-        codes = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
-    again = "" if len(at) == len(run.labels) else f", done again on a uniform sample of {len(at):,} rows"
-    tree = hierarchy.linkage(codes, linkage)
-    return page.figure("tree", dendrogram(tree, run.clusters[at], np.ones(len(at), int)),
-                       f"The last merges, from {LEAVES} groups on ({linkage} linkage{again}): how far apart the two "
+def merged(run: Material, page: Page, tree: Tree) -> Block:
+    """The last merges of a tree."""
+    m = len(tree.rows)
+    again = "" if m == len(run.labels) else f", done again on a uniform sample of {m:,} rows"
+    return page.figure("tree", dendrogram(tree.merges, run.clusters[tree.rows], np.ones(m, int)),
+                       f"The last merges, from {LEAVES} groups on ({tree.about}{again}): how far apart the two "
                        "were; below, the rows of each group. In colour: all of one cluster, whose number is given.")
-
-
-def divided(run: Material, page: Page, centers: np.ndarray) -> Block:
-    """The splits of bisecting k-means, whose clusters have the numbers of its tree's leaves from the left."""
-    there, counts = np.unique(run.labels["cluster"], return_counts=True)
-    return page.figure("tree", dendrogram(splits(centers[there], counts), there, counts),
-                       "The splits down to the clusters, and the rows of each: how far apart, by Ward's distance, two "
-                       "parts are. The run keeps the order of the tree's clusters but not its splits, which are found "
-                       "again as those that lower the inertia most; few of the real ones are others.")
-
-
-def splits(centers: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The tree of bisecting k-means as merges [k - 1, 4] like those of `scipy.cluster.hierarchy.linkage`.
-
-    A split is the 2-means of a cluster's rows, the one of least inertia. So of those that leave its leaves in their
-    order it is the one of the largest Ward distance,
-
-        √(2 n m / (n + m)) |mean - mean'|       of parts of n and m rows
-
-    Args:
-      centers: [k, c] in the order of the leaves.
-      rows: int [k], of each at least 1.
-    """
-    merges = []
-
-    def node(first: int, last: int) -> int:
-        """The number of the cluster of these leaves, whose own splits are put before it."""
-        if last - first == 1:
-            return first
-        count = rows[first:last].cumsum()
-        total = (rows[first:last, None] * centers[first:last]).cumsum(axis=0, dtype=np.float64)
-        n, m = count[:-1], count[-1] - count[:-1]
-        between = np.linalg.norm(total[:-1] / n[:, None] - (total[-1] - total[:-1]) / m[:, None], axis=1)
-        ward = np.sqrt(2 * n * m / count[-1]) * between
-        cut = first + int(ward.argmax()) + 1
-        merges.append([node(first, cut), node(cut, last), ward.max(), last - first])
-        return len(centers) + len(merges) - 1
-
-    node(0, len(centers))
-    return np.array(merges)
 
 
 @styled

@@ -30,7 +30,7 @@ def describe(run: config.Run) -> Description:
     elif features is not None:
         steps.append([f"{type(features).__name__}: {', '.join(features.blocks_)}"])
     steps.append([f"{x.shape[0]:,} rows of {x.shape[1]:,} numbers, scaling: {run.model.scaling}"])
-    if method.on == "codes":
+    if method.space == "codes":
         module = build(run.model.network, x.shape[1], run.model.dtype, method.posterior)
         layers = parameter_table(module)
         steps += [[f"{name}  {kernel}  {count:,} parameters"] for name, kernel, count in layers

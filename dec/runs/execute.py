@@ -136,7 +136,7 @@ def assess(
         "n": x.shape[0],
         "n_clusters": k,
         "choice": session.choice,
-        "augmentation": run.model.augmentation.said() if methods.make(run.method, run.options).on == "codes" else {},
+        "augmentation": run.model.augmentation.said() if methods.make(run.method, run.options).space == "codes" else {},
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
         "internal": inner,

@@ -48,7 +48,7 @@ def check(cells: dict[str, config.Run]) -> None:
         method = methods.make(run.method, run.options)
         module = build(run.model.network, x.shape[1], run.model.dtype)
         check_start(method, x.shape[0], k, module)
-        if method.on == "codes":
+        if method.space == "codes":
             Augment.of(run.model)
             if run.model.pretraining.validation and made.pretrain_on is None:
                 split(x, run.model.pretraining.validation)

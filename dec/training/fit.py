@@ -75,7 +75,7 @@ def fit(
     n, d = x.shape[:2]
     check_sizes(n, k)
     spare_maps()
-    if model.network.output == "mixed" and method.on == "codes" and not isinstance(x, ParquetRows):
+    if model.network.output == "mixed" and method.space == "codes" and not isinstance(x, ParquetRows):
         check_values(model.network.blocks, x)
     mesh.check(len(session.seeds), model.batch_size)
     if resume:
@@ -85,7 +85,7 @@ def fit(
     with session.interruptible():
         training = x if pretrain_on is None else pretrain_on
         scaling, nets = fit_scaling(training, model.scaling), None
-        if method.on == "codes":
+        if method.space == "codes":
             module = build(model.network, d, model.dtype, method.posterior)
             if refining:  # the checkpoint holds the networks; only their shapes are needed
                 keys = seed_keys(session.seeds, Refine.name)
@@ -103,7 +103,7 @@ def fit(
         phase = Refine(method, clusters, n, model.batch_size, model.refinement, Augment.of(model))
         data = place(x, scaling, model.stream_above)  # only now: pretraining has had its own copy on the device
         states, labels = _refined(phase, data, nets, session, refining)
-    seen = n if method.loss else min(phase.view_rows(d), method.most or n)
+    seen = n if method.loss else min(phase.view_rows(d), method.max_start_rows or n)
     runs, chosen = summarize(states, labels, seen, clusters, session)
     return FittedState(method, clusters, model, scaling, states.net, states.head, labels, runs, chosen, d,
                        session.history, dict(session.seconds), session.choice)
@@ -199,7 +199,7 @@ def check_start(method: Method, n: int, k: int | Literal["auto"], module: Autoen
       ValueError: from the method or the network.
     """
     net = jax.eval_shape(lambda key: Net.fresh(key, module), jax.random.key(0))
-    shape = min(n, START_ROWS), module.features if method.on == "input" else module.config.code_size
+    shape = min(n, START_ROWS), module.features if method.space == "input" else module.config.code_size
     if k != "auto":
         jax.eval_shape(lambda key, net: method.init(key, net, View(lambda _: jnp.zeros(shape), jnp.ones(shape[:1])), k),
                        jax.random.key(0), net)

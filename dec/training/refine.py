@@ -88,7 +88,7 @@ class Refine:
 
     def view_rows(self, width: int) -> int:
         """Return the number of rows, of `width` values each, that the clusters are started from."""
-        return min(self.rows, START_ROWS, START_VALUES // width if self.method.on == "input" else START_ROWS)
+        return min(self.rows, START_ROWS, START_VALUES // width if self.method.space == "input" else START_ROWS)
 
     def _view(self, data: Data, key: Key[Array, ""]) -> View:
         """Return all rows, or a uniform sample of many."""
@@ -164,7 +164,7 @@ class Refine:
 
     def _between(self, data: Data, key: Key[Array, ""], state: State, index: Int[Array, ""]) -> State:
         """Apply the method's change of network and head, in the periods that begin a new run of `every` epochs."""
-        first, every = index * self.refresh_every, self.method.every * self.steps_per_epoch
+        first, every = index * self.refresh_every, self.method.between_every * self.steps_per_epoch
         due = (index > 0) & (first // every > (first - self.refresh_every) // every)  # the same for all seeds
         tx = self._optimizer()[0]
 
@@ -192,7 +192,7 @@ class Refine:
         return self.rows <= KEPT_ROWS
 
     def _codes(self, net: PyTree, x: Float[Array, "c d"]) -> Float[Array, "c e"]:
-        return x if self.method.on == "input" else net.encode(x)
+        return x if self.method.space == "input" else net.encode(x)
 
     def _assigned(
         self, state: State, x: Float[Array, "c d"], weight: Float[Array, " c"]

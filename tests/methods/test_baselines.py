@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.cluster import hierarchy
 from sklearn.mixture import GaussianMixture
 
 from dec.cli.arguments import options_of
@@ -27,7 +28,7 @@ def labels(name, codes, k, new=None, **options):
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_each_is_there_on_the_input_and_on_the_codes(name):
-    assert make(name).on == "input" and make(f"ae+{name}").on == "codes"
+    assert make(name).space == "input" and make(f"ae+{name}").space == "codes"
     assert options_of(METHODS[name]) == options_of(METHODS[f"ae+{name}"]) == options_of(BASELINES[name])
     for prefix, where in (("", "the scaled input"), ("ae+", "the codes of a pretrained autoencoder")):
         assert METHODS[prefix + name].__doc__.split("\n")[0].endswith(f" on {where}.")
@@ -90,3 +91,12 @@ def test_spectral_separates_rings():
 def test_bad_options(name, options, message):
     with pytest.raises(ValueError, match=message):
         make(name, options)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_the_tree_of_agglomerative_is_that_of_scipy(metric):
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    (tree,) = make("agglomerative", {"linkage": "average", "metric": metric}).artifacts(None, x)
+    scaled = x.astype(float) if metric == "euclidean" else x / np.linalg.norm(x.astype(float), axis=1, keepdims=True)
+    np.testing.assert_allclose(tree.merges, hierarchy.linkage(scaled, "average"), rtol=1e-6)
+    assert tree.rows.tolist() == list(range(40)) and tree.about == "average linkage"

@@ -102,8 +102,8 @@ def test_a_frozen_encoder_is_refused(nets):
 def test_it_is_off_by_default(name):
     method = make(name)
     assert brb(method, 0, 0.8) is method
-    assert method.every == (10 if name == "dcn" else 0)
-    assert make(name, {"brb_every": 20}).every == 20
+    assert method.between_every == (10 if name == "dcn" else 0)
+    assert make(name, {"brb_every": 20}).between_every == 20
 
 
 @pytest.mark.parametrize(("options", "message"), [

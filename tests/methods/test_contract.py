@@ -44,7 +44,7 @@ def start(method, net, codes):
 @functools.cache
 def started(name):
     (net, x), method = inputs(), make(name, OPTIONS.get(name))
-    codes = net.encode(x) if method.on == "codes" else x
+    codes = net.encode(x) if method.space == "codes" else x
     return method, codes, start(method, net, codes)
 
 

@@ -150,3 +150,12 @@ def test_more_clusters_than_units():
     with pytest.raises(ValueError, match="n_clusters=7 is more than the 6 units"):  # before its million epochs
         dec.DeepClustering(7, method="desom", method_options={"height": 2, "width": 3},
                            pretraining=Pretraining(epochs=10**6)).fit(SQUARE)
+
+
+def test_the_map_is_an_artifact_of_the_method():
+    x = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0)
+    method = som(height=2, width=3)
+    head = method.init(jax.random.key(0), None, View(lambda _: jnp.asarray(x), jnp.ones(12)), 3)
+    (found,) = method.artifacts(head, x)
+    assert (found.height, found.width, found.prototypes.shape) == (2, 3, (6, 3))
+    assert set(found.clusters) == {0, 1, 2}

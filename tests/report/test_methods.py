@@ -8,8 +8,6 @@ import pytest
 from command_line import run
 from matplotlib.colors import to_hex
 from scipy.cluster import hierarchy
-from sklearn.cluster import BisectingKMeans
-from sklearn.datasets import load_digits
 
 from dec.report import methods
 from dec.report.material import gather
@@ -66,36 +64,6 @@ def test_the_tree():
         assert sum(own) == (clusters == cluster).sum()
     links = {to_hex(lines.get_color()[0]): len(lines.get_paths()) for lines in ax.collections}
     assert set(links) == {NOISE, colour(0), colour(1), colour(2)} and links[NOISE] == 2 and sum(links.values()) == 29
-
-
-@pytest.mark.parametrize("k", [2, 5, 20])
-def test_the_splits_of_bisecting_k_means(k):
-    """Those that scikit-learn made, found from the order, the centers and the sizes of its clusters."""
-    x = load_digits().data
-    model = BisectingKMeans(k, n_init=5, random_state=0).fit(x)
-    rows = np.bincount(model.labels_)
-    merges = methods.splits(model.cluster_centers_, rows)
-    assert hierarchy.is_valid_linkage(merges)
-    below = [{j} for j in range(k)]
-    for a, b in merges[:, :2].astype(int):
-        below.append(below[a] | below[b])
-
-    def made(node):
-        return [node.label] if node.left is None else made(node.left) + made(node.right)
-
-    nodes, real = [model._bisecting_tree], set()
-    while nodes:
-        if (node := nodes.pop()).left is not None:
-            real.add(frozenset(made(node)))
-            nodes += [node.left, node.right]
-    assert set(map(frozenset, below[k:])) == real
-    left = rows[list(below[int(merges[-1, 0])])].sum()  # the first split by hand
-    part = x[np.isin(model.labels_, list(below[int(merges[-1, 0])]))].mean(axis=0)
-    whole = (rows[:, None] * model.cluster_centers_).sum(axis=0) / len(x)
-    apart = np.linalg.norm(part - (len(x) * whole - left * part) / (len(x) - left))
-    assert merges[-1, 2] == pytest.approx(np.sqrt(2 * left * (len(x) - left) / len(x)) * apart, rel=1e-3)
-    (ax,) = methods.dendrogram(merges, np.arange(k), rows).axes
-    assert [tick.get_text() for tick in ax.get_xticklabels()] == [f"{n:,}  [{j}]" for j, n in enumerate(rows)]
 
 
 def test_the_choice_of_k():

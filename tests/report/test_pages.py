@@ -1,7 +1,6 @@
 """Reports of small real runs of every kind: what is told, that it is sound HTML, and that text stays text."""
 
 import base64
-import dataclasses
 import html.parser
 import json
 import re
@@ -16,6 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from dec.data.readers import load
 from dec.io import read_arrays
+from dec.methods.base import UnitMap
 from dec.report import maps, material, methods, space
 from dec.report.comparison import latex, scores_frame
 from dec.report.comparison import sentence as said
@@ -185,8 +185,7 @@ def test_tables(place, monkeypatch):
     found = gather(out)
     assert np.isnan(found.column("void")).all()  # is no feature, but a column of the data
     assert list(found.column("code")[:4]) == ["7"] * 3 + ["N<b>"]  # one that is no number makes all of them names
-    found.run = dataclasses.replace(found.run, method="som", options={"height": 2, "width": 3})
-    blocks = methods.units(found, methods.Page(out, ["svg"]), found.codes[:6], np.arange(6) % 2)
+    blocks = methods.units(found, methods.Page(out, ["svg"]), UnitMap(2, 3, found.codes[:6], np.arange(6) % 2))
     assert len(blocks) == 2 and (out / "figures/units.svg").is_file() and (out / "figures/planes.svg").is_file()
     found.model.sample = lambda n, cluster: found.x(found.members[cluster].nearest[:n])
     (made,) = methods.made_up(found, None)
@@ -250,12 +249,6 @@ def test_arrays_noise_and_a_method_on_the_input(place):
     page = report(out, "--map", "pca")
     assert re.search(r"\d of 61 rows are noise", page.text) and "column 0 much higher" in page.text
     assert "Nothing was trained" in page.text and "Reconstruction" not in page.text
-
-
-def test_a_divided_run_has_the_tree_of_its_splits(place):
-    out = trained(place, "divided", "bisecting-kmeans", "--data", "digits", "--limit", 100, "--seeds", 1)
-    assert "The splits down to the clusters" in report(out, "--map", "pca").text
-    assert (out / "figures/tree.svg").is_file()
 
 
 def test_rows_that_are_all_alike_have_a_report(place):
