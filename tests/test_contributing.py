@@ -9,7 +9,10 @@ from command_line import run as dec_command
 
 import dec
 from dec import metrics
-from dec.config import Network
+from dec.config import Features, Network
+from dec.data import kinds
+from dec.data.dataset import Dataset
+from dec.data.kinds import KINDS, fit_features, numbers
 from dec.metrics import EXTERNAL
 from dec.networks.autoencoder import build, parameter_table
 from dec.networks.registry import NETWORKS, NetworkKind
@@ -46,6 +49,18 @@ def test_a_network(monkeypatch):
     monkeypatch.setitem(NETWORKS, "residual", NetworkKind(names_of("Add a network")["residual"], hidden=(6, 5)))
     layers = parameter_table(build(Network(layers="residual", code_size=2), 9))
     assert [name for name, *_ in layers] == [f"{side}_{i}" for side in ("encoder", "decoder") for i in range(3)]
+
+
+def test_a_kind_of_data(monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dec.data.kinds.KINDS", KINDS | {})
+        names_of("Add a kind of data")
+        signals = Dataset("tones", np.sin(np.arange(16) * np.array([[0.4], [1.6]])), kind="signal")
+        features, _, rows = fit_features(signals, Features(), "tones")
+        index, x = numbers(features, signals, "tones", rows)[1:]
+        view = kinds.KINDS["signal"].view(signals, features, lambda: x)
+    assert (x.shape, view.decode(x).shape, index["row"].tolist()) == ((2, 9), (2, 9, 1), [0, 1])
+    assert "signal" not in KINDS
 
 
 def test_a_metric(monkeypatch):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,7 +43,7 @@ class Dataset:
     y: np.ndarray | None = None  # [n] int32, codes 0..c-1
     classes: tuple[str, ...] = ()  # the c original labels
     source: str = ""  # one line: what this is, with its split and number of rows
-    kind: Literal["array", "table", "text", "image", "sequence"] = "array"
+    kind: str = "array"  # a name of `dec.data.kinds.KINDS`
     ids: pd.Series | None = None  # [n] what names the rows, under its column's name; its index is not used
     kept: pd.DataFrame | None = None  # [n] columns that are no input but come back in labels.csv
     rows: np.ndarray | None = None  # [n] numbers of the rows in the file, where some of them were left out
@@ -76,7 +76,7 @@ class Dataset:
 
     def take(self, rows: np.ndarray, source: str) -> Dataset:
         """These rows alone."""
-        x = self.x.take(rows) if self.kind == "table" else self.x[rows]
+        x = self.x.take(rows) if hasattr(self.x, "columns") else self.x[rows]
         y, ids, kept = (None if part is None else part.take(rows) for part in (self.y, self.ids, self.kept))
         return replace(self, x=x, source=source, y=y, ids=ids, kept=kept,
                        rows=rows if self.rows is None else self.rows[rows])
@@ -131,8 +131,9 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
         yield np.frombuffer(repr(list(x.columns)).encode(), np.uint8)
         yield from (pd.util.hash_pandas_object(piece, index=False).to_numpy() for piece in pieces(x))
     else:
-        for value in x:  # a text or a path
-            yield np.frombuffer(value.encode() if isinstance(value, str) else value.read_bytes(), np.uint8)
+        for value in x:  # a text, an array or a path
+            content = value.encode() if isinstance(value, str) else value
+            yield np.frombuffer(content.read_bytes() if isinstance(content, Path) else bytes(content), np.uint8)
             yield np.zeros(1, np.uint8)  # where one ends
 
 

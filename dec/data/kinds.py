@@ -7,8 +7,9 @@ import inspect
 import io
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from dec.config import Features
+from dec.data import views
 from dec.data.dataset import Dataset, check_rows
 from dec.data.stream import ParquetRows, ParquetTable
 from dec.data.transformers.columns import misread, pairs_of
@@ -23,28 +25,57 @@ from dec.data.transformers.image import ImageFeatures
 from dec.data.transformers.sequence import SequenceWindows
 from dec.data.transformers.table import TableFeatures
 from dec.data.transformers.text import TextFeatures
+from dec.data.views import View
 from dec.errors import UserError
 
-TRANSFORMERS: dict[str, type[BaseEstimator]] = {
-    "table": TableFeatures, "text": TextFeatures, "image": ImageFeatures, "sequence": SequenceWindows,
-}
-WORDS = {  # what the help of the options calls each kind of data
-    "table": {"table", "columns of text"}, "text": {"texts", "texts alone"}, "image": {"images"},
-    "sequence": {"sequences"},
-}
 FILE = "features.skops"  # JSON and arrays in a zip file, without pickle
 
 
+class DataKind(NamedTuple):
+    """A kind of data."""
+
+    plural: str  # what its rows are called in messages
+    transformer: type[BaseEstimator] | None  # from raw rows to numbers; None for rows that are numbers
+    view: Callable[[Dataset, Any, Callable[[], np.ndarray]], View]  # of (data set, features, some rows)
+    reading: tuple[str, ...] = ()  # fields of `Features` that its reader uses, beside the transformer's parameters
+    from_array: bool = False  # whether an array [n, ...] may be read as this kind
+    suffixes: tuple[str, ...] = ()  # of files with this kind alone, which `read` reads
+    read: Callable[[Path, Features, bool], Dataset] | None = None
+
+    @property
+    def options(self) -> set[str]:
+        """The fields of `Features` that are for this kind."""
+        own = inspect.signature(self.transformer).parameters if self.transformer else ()
+        return {*self.reading, *own}
+
+
+KINDS: dict[str, DataKind] = {
+    "array": DataKind("arrays", None, views.images_or_numbers),
+    "table": DataKind("tables", TableFeatures, views.cells, reading=("columns", "drop", "id", "keep", "label")),
+    "text": DataKind("texts", TextFeatures, views.texts),
+    "image": DataKind("images", ImageFeatures, views.images_of_pixels, from_array=True),
+    "sequence": DataKind("sequences", SequenceWindows, views.curves, from_array=True),
+}
+
+
 def check_options(options: Features, name: str, *datasets: Dataset) -> None:
-    """A ValueError for an option that is set, but is for other kinds of data by the first words of its help."""
-    words = {word for data in datasets for kind in (data.kind, "table" if data.column else "")
-             for word in WORDS.get(kind, ())}
-    helps = {field.name: field.metadata["help"] for field in dataclasses.fields(options)}
+    """Check that every option that is set is for the kind of some of the data sets.
+
+    Raises:
+      UserError: an option for other kinds of data.
+    """
+    kinds = {kind for data in datasets for kind in (data.kind, *(["table"] if data.column else []))}
     for option, value in options.said().items():
-        meant = helps[option].partition(":")[0]
-        if not words & set(meant.split(", ")):
+        meant = [name for name, kind in KINDS.items() if option in kind.options]
+        if not kinds.intersection(meant):
             raise UserError(f"features.{option}={value!r} has no meaning for {name}, which holds data of the kind "
-                            f"{datasets[0].kind}: it is for {meant.replace('table', 'tables')}; leave it out")
+                            f"{datasets[0].kind}: it is for {', '.join(KINDS[kind].plural for kind in meant)}; leave "
+                            "it out")
+
+
+def transformers() -> list[type[BaseEstimator]]:
+    """Return the transformer classes of all kinds."""
+    return [kind.transformer for kind in KINDS.values() if kind.transformer]
 
 
 def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str, Any]:
@@ -55,10 +86,11 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEs
     Raises:
       ValueError: rows that it refuses, with `name` for them.
     """
-    if dataset.kind not in TRANSFORMERS:
+    transformer = KINDS[dataset.kind].transformer
+    if transformer is None:
         return None, "", None
-    own = inspect.signature(TRANSFORMERS[dataset.kind]).parameters
-    features = TRANSFORMERS[dataset.kind](**{option: value for option, value in vars(options).items() if option in own})
+    own = inspect.signature(transformer).parameters
+    features = transformer(**{option: value for option, value in vars(options).items() if option in own})
     x, told = dataset.x, ""
     try:
         if isinstance(x, ParquetTable):
@@ -95,7 +127,7 @@ def load_features(folder: Path) -> BaseEstimator | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    own = [f"{cls.__module__}.{cls.__qualname__}" for cls in TRANSFORMERS.values()]
+    own = [f"{cls.__module__}.{cls.__qualname__}" for cls in transformers()]
     try:
         return skops.io.loads(_with_moved_modules(path), trusted=[*own, "numpy.dtype"])
     except Exception as error:  # of a damaged zip file or an untrusted type: skops raises many kinds
@@ -109,7 +141,7 @@ def _with_moved_modules(path: Path) -> bytes:
         for name in old.namelist():
             part = old.read(name)
             if name == "schema.json":
-                for cls in TRANSFORMERS.values():
+                for cls in transformers():
                     module = cls.__module__
                     part = part.replace(f'"{module.replace(".transformers", "")}"'.encode(), f'"{module}"'.encode())
             new.writestr(name, part)
@@ -132,8 +164,9 @@ def numbers(
     Raises:
       ValueError: data of another kind than the transformer's, or that it refuses, with `name` for them.
     """
-    wanted = next((kind for kind, cls in TRANSFORMERS.items() if isinstance(features, cls)), "array")
-    if dataset.kind == "array" and wanted in ("image", "sequence") and not issparse(dataset.x):  # a file of rows
+    wanted = "array" if features is None else next(
+        name for name, kind in KINDS.items() if kind.transformer is type(features))
+    if dataset.kind == "array" and KINDS[wanted].from_array and not issparse(dataset.x):  # a file of rows
         dataset = dataclasses.replace(dataset, kind=wanted)
     if dataset.kind != wanted:
         raise UserError(f"{name} holds data of the kind {dataset.kind}, but the model was fitted on {wanted}")
@@ -151,7 +184,7 @@ def numbers(
             tell_strangers(features, rows, name)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
-    if dataset.kind == "sequence" and features.window is not None:
+    if hasattr(features, "windows") and features.window is not None:  # a recording became several rows
         recording, step = features.windows(x).T
         dataset = dataclasses.replace(dataset, y=None if dataset.y is None else dataset.y[recording])
         index = index.iloc[recording].reset_index(drop=True).assign(step=step)

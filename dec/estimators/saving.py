@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from dec import config, user_code
-from dec.data.kinds import FILE, TRANSFORMERS, pack_features
+from dec.data.kinds import FILE, pack_features, transformers
 from dec.errors import UserError
 from dec.io import write, write_arrays
 from dec.methods.base import Method
@@ -32,8 +32,8 @@ def save(model: BaseEstimator, path: str | Path) -> None:
     path = as_path(path)
     check_is_fitted(model)
     features, estimator = (model[0], model[-1]) if isinstance(model, Pipeline) else (None, model)
-    if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(TRANSFORMERS.values()))):
-        names = ", ".join(cls.__name__ for cls in TRANSFORMERS.values())
+    if estimator is not model and (len(model) != 2 or not isinstance(features, tuple(transformers()))):
+        names = ", ".join(cls.__name__ for cls in transformers())
         raise UserError(f"a pipeline of {', '.join(type(s).__name__ for _, s in model.steps)} cannot be saved; it "
                         f"must be one of {names} and an estimator, whose own scaling takes the place of a scaler")
     state: FittedState = estimator.fit_

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dec.data.views import Cells, Curves, Images, Numbers, Texts
 from dec.report import figures, pictures
 from dec.report.clusters import Measured, describe, effects, neighbour, phrases, top
 from dec.report.material import Material, sampled
@@ -23,12 +24,12 @@ def overview(run: Material, page: Page) -> list[Block]:
     labels, there = run.labels["cluster"].to_numpy(), sorted(run.largest[:MOST_CARDS])
     counts, noise = np.bincount(labels[labels >= 0], minlength=run.k), int((labels < 0).sum())
     blocks = [page.figure("sizes", figures.sizes(counts, noise), "Rows in each cluster.")]
-    if run.kind == "image" and there:
-        grid = [run.images(run.x(run.members[cluster].nearest[:SHOWN])) for cluster in there]
-        decoded = run.images(run.model.inverse_transform(run.centres[there]))
+    if isinstance(run.view, Images) and there:
+        grid = [run.view.decode(run.x(run.members[cluster].nearest[:SHOWN])) for cluster in there]
+        decoded = run.view.decode(run.model.inverse_transform(run.centres[there]))
         blocks.append(page.figure("members", pictures.image_grid(grid, there, decoded), "The mean code of each cluster,"
                                   " decoded, and the members nearest to it; one row a cluster."))
-    if run.kind == "sequence" and there:
+    if isinstance(run.view, Curves) and there:
         spread = run.effects.size[there].std(axis=0)
         channel = next(int(name.rpartition(" ")[2]) for f in np.argsort(-spread)
                        if "channel" in (name := run.measured.names[f]))
@@ -58,7 +59,7 @@ def against(run: Material, cluster: int, values: np.ndarray, title: str, logarit
 def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures.Curves:
     """One channel of up to 1000 members, drawn uniformly, and of the three most typical ones."""
     own = run.members[cluster].nearest
-    curves, typical = (run.curves(run.x(at))[..., channel] for at in (sampled(own, 1000), own[:3]))
+    curves, typical = (run.view.decode(run.x(at))[..., channel] for at in (sampled(own, 1000), own[:3]))
     return pictures.Curves(title, cluster, curves, typical)
 
 
@@ -95,24 +96,24 @@ def cards(run: Material, page: Page) -> list[Block]:
             apart.insert(0, "the words " + ", ".join(words[:6]))
             told = "Words that it has more of than the others"
             inner.append(Block("items", caption=told, rows=[", ".join(words[:15])]))
-        if run.kind == "sequence":
-            most = min(6, run.prepared.features.shape_[1])
+        if isinstance(run.view, Curves):
+            most = min(6, run.view.channels)
             panels = [curves_of(run, cluster, channel, f"channel {channel}") for channel in range(most)]
             inner.append(page.figure(f"cluster_{cluster}", pictures.mean_curves(panels, "value", share=False),
                                      "Mean, one standard deviation around it, and the three most typical members."))
-        if run.kind in ("table", "array") and run.measured is not None:
+        if isinstance(run.view, Cells | Numbers) and run.measured is not None:
             chosen = top(run.effects.size[cluster], run.measured.columns, 6, SMALL)
-            if run.kind == "table":
+            if isinstance(run.view, Cells):
                 columns = list(dict.fromkeys([*run.text_columns, *(run.measured.columns[f] for f in chosen)]))
             inner += histograms(run, page, cluster, chosen)
         ends = {"Most typical": own.nearest, "Farthest from the centre": own.nearest[::-1]}
         if soft:
             ends |= {"Most confident": own.doubtful[::-1], "Most doubtful": own.doubtful}
         for caption, at in ends.items():
-            inner += shown(run, at[:SHOWN if run.kind == "image" else 5], caption, columns)
+            inner += shown(run, at[:SHOWN if isinstance(run.view, Images) else 5], caption, columns)
         other = neighbour(run.centres, cluster)
         near = "" if other is None else f" Its nearest neighbour is cluster {other}."
-        measured = apart if run.kind else None
+        measured = apart if run.view is not None else None
         blocks.append(Block(
             "card", name=str(cluster), colour=colour(cluster), blocks=inner,
             caption=f"Cluster {cluster} · {size:,} row{'s' * (size > 1)}" + (
@@ -144,19 +145,19 @@ def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> li
 
 def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None = None) -> list[Block]:
     """Rows at places of the sample, as a person knows them: images, texts, values of columns, else their names."""
-    if not len(at) or not run.kind:
+    if not len(at) or run.view is None:
         return []
-    if run.kind == "image":
-        images = run.images(run.x(at))
+    if isinstance(run.view, Images):
+        images = run.view.decode(run.x(at))
         width = images.shape[2] * max(1, round(IMAGE / images.shape[2])) * len(at)
         uri = f"data:image/png;base64,{pictures.png(pictures.mosaic(images, len(at)))}"
         return [Block("figure", caption=caption, uri=uri, size=f"width: {width}px", pixels=True)]
     names = [run.names[i] for i in at]
-    if run.kind == "text":
+    if isinstance(run.view, Texts):
         lines = [f"{name}: {short(run.texts[i], 280)}" for name, i in zip(names, at)]
         return [Block("items", caption=caption, rows=lines)]
-    if run.kind == "table":
-        chosen = (columns or [name for name, kind in run.prepared.features.kinds_.items() if kind != "drop"])[:6]
+    if isinstance(run.view, Cells):
+        chosen = (columns or [name for name, kind in run.view.kinds.items() if kind != "drop"])[:6]
         rows = [[name, *row_cells(row)] for name, row in zip(names, run.frame.iloc[at][chosen].itertuples(index=False))]
         return [table(["row", *chosen], rows, caption)]
     return [Block("text", text=f"{caption}: {', '.join(names)}.")]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import orthogonal_procrustes
 
+from dec.data.views import Cells, Images, Texts
 from dec.errors import UserError
 from dec.io import write
 from dec.metrics import matching
@@ -114,10 +115,10 @@ def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Bloc
     """Files of the codes in space, coloured by cluster and by each column; links to them."""
     at, points, told, _ = project(run.codes, "pca", 3)
     links, pictured = [], None
-    if how == "interactive" and run.kind == "image":
+    if how == "interactive" and isinstance(run.view, Images):
         pictured = np.full(len(at), "", object)
         some = sampled(np.arange(len(at)), PICTURED)
-        pictured[some] = [pictures.png(image, PICTURE) for image in run.images(run.x(at[some]))]
+        pictured[some] = [pictures.png(image, PICTURE) for image in run.view.decode(run.x(at[some]))]
     for name in ("cluster", *colour):
         kind, found = _colouring(run, name, at) if name != "cluster" else ("clusters", run.clusters[at])
         groups = found[0] if kind == "classes" else found if kind == "clusters" else run.clusters[at]
@@ -137,12 +138,12 @@ def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Bloc
 
 def _details(run: Material, at: np.ndarray) -> list[str]:
     """The name of each row, and what it holds: its first columns, or the beginning of its text."""
-    if run.kind == "table":
+    if isinstance(run.view, Cells):
         frame = run.frame.iloc[at].iloc[:, :8]
         rows = ["\n".join(f"{name}: {short(value, 60)}" for name, value in zip(frame, row))
                 for row in frame.itertuples(index=False)]
     else:
-        rows = [short(run.texts[i], 200) for i in at] if run.kind == "text" else [""] * len(at)
+        rows = [short(run.texts[i], 200) for i in at] if isinstance(run.view, Texts) else [""] * len(at)
     return [f"{run.names[i]}\n{row}".strip() for i, row in zip(at, rows)]
 
 

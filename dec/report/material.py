@@ -15,13 +15,13 @@ from sklearn.pipeline import Pipeline
 
 from dec import config
 from dec.data.dataset import sample_rows
-from dec.data.kinds import TextFeatures
+from dec.data.kinds import KINDS, TextFeatures
 from dec.data.transformers.columns import read_column
+from dec.data.views import Cells, Curves, Images, Numbers, Texts, View
 from dec.errors import UserError
 from dec.estimators.loading import load as load_model
 from dec.report import clusters
 from dec.report.clusters import Effects, Measured, Members, measured_columns, measured_curves, measured_images
-from dec.report.pictures import to_bytes
 from dec.runs.folder import RunFolder
 from dec.runs.prepare import Prepared, prepare
 
@@ -104,14 +104,12 @@ class Material:
         return pd.DataFrame(found["counts"], found["classes"], found["clusters"]) if found else None
 
     @cached_property
-    def kind(self) -> str:
-        """image, sequence, text, table, or array for rows of numbers without names; '' where the data are gone."""
+    def view(self) -> View | None:
+        """How people see the rows; None where the data are gone."""
         if self.prepared is None:
-            return ""
-        kind, sides = self.prepared.dataset.kind, self.prepared.dataset.x.shape[1:]
-        picture = len(sides) == 2 or (len(sides) == 3 and sides[2] in (1, 3))
-        alike = picture and max(sides[:2]) <= 3 * min(sides[:2])  # else rather steps and channels
-        return "image" if kind == "array" and alike else kind
+            return None
+        dataset, features = self.prepared.dataset, self.prepared.features
+        return KINDS[dataset.kind].view(dataset, features, lambda: self.x(np.arange(min(len(self.rows), 2000))))
 
     def x(self, at: np.ndarray) -> np.ndarray:
         """Dense rows [.., d] of numbers at any places of the sample."""
@@ -120,22 +118,6 @@ class Material:
         return (found.toarray() if issparse(found) else np.asarray(found))[back]
 
     # The rows as a person knows them.
-
-    def images(self, x: np.ndarray) -> np.ndarray:
-        """Rows of numbers [m, d], of the data or decoded, as uint8 [m, h, w] or [m, h, w, 3]."""
-        dataset, features = self.prepared.dataset, self.prepared.features
-        shape = features.shape_ if features is not None else dataset.x.shape[1:]
-        images = np.reshape(x, (len(x), *(shape[:2] if shape[2:] == (1,) else shape)))
-        return to_bytes(images, *((0, 255) if features is not None else self._range))
-
-    @cached_property
-    def _range(self) -> tuple[float, float]:
-        some = self.x(np.arange(min(len(self.rows), 2000)))
-        return float(min(0, some.min())), float(some.max())
-
-    def curves(self, x: np.ndarray) -> np.ndarray:
-        """Rows of numbers as recordings [m, t, c], NaN where there is no step."""
-        return self.prepared.features.inverse_transform(x)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -146,7 +128,7 @@ class Material:
     @cached_property
     def texts(self) -> list[str] | None:
         """The texts, or of a table all columns of text together; None where there are none."""
-        if self.kind == "text":
+        if isinstance(self.view, Texts):
             return [str(text) for text in self.prepared.dataset.x[self.rows]]
         if not self.text_columns:
             return None
@@ -171,7 +153,7 @@ class Material:
 
     @property
     def _kinds(self) -> dict[str, str]:
-        return self.prepared.features.kinds_ if self.kind == "table" else {}
+        return self.view.kinds if isinstance(self.view, Cells) else {}
 
     # The clusters, and what is measured of the rows to tell them apart.
 
@@ -205,16 +187,15 @@ class Material:
     def measured(self) -> Measured | None:
         """Numbers with a name for each row, by kind; None for texts, which have words, and where the data are gone."""
         every = np.arange(len(self.rows))
-        match self.kind:
-            case "table":
-                names = [name for name, kind in self._kinds.items() if kind not in ("drop", "text")]
-                dates = frozenset(self.prepared.features.dates_)
+        match self.view:
+            case Cells(kinds, dates):
+                names = [name for name, kind in kinds.items() if kind not in ("drop", "text")]
                 return measured_columns({name: self.column(name) for name in names}, dates) if names else None
-            case "image":
-                return measured_images(self.images(self.x(every)))
-            case "sequence":
-                return measured_curves(self.curves(self.x(every)))
-            case "array":
+            case Images(decode):
+                return measured_images(decode(self.x(every)))
+            case Curves(decode):
+                return measured_curves(decode(self.x(every)))
+            case Numbers():
                 x = self.x(every).astype(np.float32)
                 names = [f"column {i}" for i in range(x.shape[1])]
                 return Measured(names, names, np.zeros(len(names), bool), x)
@@ -222,11 +203,11 @@ class Material:
 
     def column(self, name: str) -> np.ndarray:
         """A column [m] of a table, an array or labels.csv: float64, or objects for categories."""
-        if self.kind == "table" and self._kinds.get(name, "drop") != "drop":
-            return read_column(self.frame[name], self._kinds[name], name in self.prepared.features.dates_)
+        if isinstance(self.view, Cells) and self._kinds.get(name, "drop") != "drop":
+            return read_column(self.frame[name], self._kinds[name], name in self.view.dates)
         if self.measured is not None and name in self.measured.names:
             return self.measured.values[:, self.measured.names.index(name)].astype(float)
-        if name in self.labels or (self.kind == "table" and name in self.frame):
+        if name in self.labels or (isinstance(self.view, Cells) and name in self.frame):
             found = self.labels[name].iloc[self.rows] if name in self.labels else self.frame[name]
             found = found.replace("", np.nan)
             numbers = pd.to_numeric(found, errors="coerce")  # where one is none, all are categories

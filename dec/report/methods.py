@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 from sklearn.metrics import pairwise_distances, pairwise_distances_argmin
 
+from dec.data.views import Cells, Curves, Images
 from dec.methods.base import Tree, UnitMap
 from dec.report import pictures
 from dec.report.clusters import top
@@ -55,11 +56,11 @@ def units(run: Material, page: Page, found: UnitMap) -> list[Block]:
     blocks = [page.figure("units", unit_maps(shape, maps, clusters),
                           "The units of the map on their grid: the mean distance to the prototypes of the neighbouring "
                           f"units, the number of {about} that are nearest to each, and the cluster it is put in.")]
-    if run.kind in ("image", "sequence"):
-        made = run.model.inverse_transform(prototypes)
-        figure = prototype_map(run.images(made) if run.kind == "image" else run.curves(made)[..., 0], shape, clusters)
+    if isinstance(run.view, Images | Curves):
+        made = run.view.decode(run.model.inverse_transform(prototypes))
+        figure = prototype_map(made if isinstance(run.view, Images) else made[..., 0], shape, clusters)
         blocks.append(page.figure("prototypes", figure, "The prototype of each unit, in the frame of its cluster" + (
-            ", the first channel." if run.kind == "sequence" else ".")))
+            ", the first channel." if isinstance(run.view, Curves) else ".")))
     elif run.measured is not None:
         chosen = np.argsort(-np.abs(run.effects.size).max(axis=0), kind="stable")[:PLANES]
         means = pd.DataFrame(run.measured.values[:, chosen]).groupby(at).mean().reindex(range(len(prototypes)))
@@ -114,16 +115,16 @@ def prototype_map(prototypes: np.ndarray, shape: tuple[int, int], clusters: np.n
 def made_up(run: Material, page: Page) -> list[Block]:
     """Rows that the model draws from each cluster, the largest ones first where they are many."""
     there = sorted(run.largest[:40])
-    if run.kind == "image":
-        rows = [run.images(run.model.sample(10, cluster)) for cluster in there]
+    if isinstance(run.view, Images):
+        rows = [run.view.decode(run.model.sample(10, cluster)) for cluster in there]
         return [page.figure("made_up", pictures.image_grid(rows, there, None, "made up"),
                             "Rows that the model makes up; one row a cluster.")]
-    if run.kind == "sequence":
-        curves = [run.curves(run.model.sample(50, cluster))[..., 0] for cluster in there]
+    if isinstance(run.view, Curves):
+        curves = [run.view.decode(run.model.sample(50, cluster))[..., 0] for cluster in there]
         panels = [pictures.Curves(f"cluster {c}", c, rows, rows[:3]) for c, rows in zip(there, curves)]
         return [page.figure("made_up", pictures.mean_curves(panels, "channel 0", share=True), "Rows that the model "
                             "makes up: mean, one standard deviation around it, and three of them.")]
-    if run.kind != "table" or run.measured is None:
+    if not isinstance(run.view, Cells) or run.measured is None:
         return []
     chosen = top(np.abs(run.effects.size).max(axis=0), run.measured.columns, 8, 0)
     lines, names = [], [run.measured.columns[f] for f in chosen]

@@ -28,14 +28,6 @@ def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
     return sheet
 
 
-def to_bytes(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Images of any real dtype as uint8, from `low` (black) to `high` (white); NaN is white."""
-    if images.dtype == np.uint8 and (low, high) == (0, 255):
-        return images
-    scaled = np.clip((images.astype(np.float32) - low) / max(high - low, 1e-12), 0, 1)
-    return np.nan_to_num(255 * scaled, nan=255).round().astype(np.uint8)
-
-
 def png(image: np.ndarray, most: int | None = None) -> str:
     """An uint8 image as a PNG in base64, made smaller where a side has more pixels than `most`."""
     picture, stream = Image.fromarray(image), io.BytesIO()

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from dec.data.views import Curves, Images
 from dec.report import pictures
 from dec.report.cards import shown
 from dec.report.material import Material, sampled
@@ -28,14 +29,14 @@ def reconstruction(run: Material, page: Page) -> list[Block]:
                     f"Averaged over the features of a row, in the scaled input, {about}."),
               compression(run, at, x, error)]
     groups = {"at random": some, f"the worst {about}": worst}
-    if run.kind == "image":
-        given, made = run.images(x), run.images(out)
+    if isinstance(run.view, Images):
+        given, made = run.view.decode(x), run.view.decode(out)
         gap = np.abs(given.astype(np.int16) - made).astype(np.uint8)
         parts = {title: (given[rows], made[rows], gap[rows]) for title, rows in groups.items()}
         return [*blocks, page.figure("reconstruction", pictures.reconstructed_images(parts),
                                      "Input, output and their absolute difference.")]
-    if run.kind == "sequence":
-        given, made = run.curves(x), run.curves(out)
+    if isinstance(run.view, Curves):
+        given, made = run.view.decode(x), run.view.decode(out)
         parts = {title: (given[rows[:4], :, 0], made[rows[:4], :, 0])
                  for title, rows in (("at random", some), ("worst", worst))}
         return [*blocks, page.figure("reconstruction", pictures.reconstructed_curves(parts),
@@ -46,8 +47,8 @@ def reconstruction(run: Material, page: Page) -> list[Block]:
 def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """The error [m] of reconstructions of rows [m, d], whose masks are taken over from the rows."""
     difference = np.asarray(run.model.fit_.scaling.apply(x) - run.model.fit_.scaling.apply(out))
-    if run.kind == "sequence" and run.prepared.features.masked_:
-        steps, channels = run.prepared.features.shape_
+    if isinstance(run.view, Curves) and run.view.steps:
+        steps, channels = run.view.steps, run.view.channels
         out[:, steps * channels:] = x[:, steps * channels:]  # the mask is not reconstructed
         difference[:, steps * channels:] = 0
         difference[:, :steps * channels] *= np.repeat(x[:, steps * channels:], channels, axis=1)

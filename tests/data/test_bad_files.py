@@ -10,7 +10,8 @@ import pytest
 import scipy.sparse
 
 from dec.config import Features
-from dec.data.readers import files, load
+from dec.data import arrays
+from dec.data.readers import load
 
 SMALL = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
 IDX = bytes([0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 2]) + SMALL.tobytes()
@@ -156,7 +157,7 @@ def test_bad_files(tmp_path, name, content, options, message):
     (ROWS.astype(object), "wide.npy holds pickled objects"),
 ])
 def test_a_large_npy_that_cannot_be_read_in_pieces(tmp_path, monkeypatch, x, message):
-    monkeypatch.setattr(files, "MAPPED", 100)
+    monkeypatch.setattr(arrays, "MAPPED", 100)
     np.save(tmp_path / "wide.npy", x)
     with pytest.raises(ValueError, match=message):
         load(str(tmp_path / "wide.npy"))

@@ -8,9 +8,10 @@ import pytest
 import scipy.sparse
 
 from dec.config import Features
+from dec.data import arrays
+from dec.data.arrays import read_hdf5, read_idx
 from dec.data.kinds import check_options, fit_features, numbers
-from dec.data.readers import files, load
-from dec.data.readers.files import read_hdf5, read_idx
+from dec.data.readers import load
 from dec.data.readers.named import _pendigits
 from dec.data.transformers.sequence import SequenceWindows
 
@@ -77,12 +78,12 @@ def test_npy_keeps_uint8(tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.float16, np.int64, np.int16, ">f4"])
 def test_a_large_npy_stays_on_the_disk(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr(files, "MAPPED", 100)
+    monkeypatch.setattr(arrays, "MAPPED", 100)
     np.save(tmp_path / "large.npy", SMALL.repeat(5, axis=0).astype(dtype))
     data = load(str(tmp_path / "large.npy"))
     assert isinstance(data.x, np.memmap) and data.x.dtype == dtype
     np.testing.assert_array_equal(data.x, SMALL.repeat(5, axis=0))
-    monkeypatch.setattr(files, "MAPPED", 10**6)
+    monkeypatch.setattr(arrays, "MAPPED", 10**6)
     small = load(str(tmp_path / "large.npy"))
     assert not isinstance(small.x, np.memmap)
     assert (small.digest == data.digest) == (small.x.dtype == dtype)

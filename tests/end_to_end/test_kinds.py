@@ -11,8 +11,7 @@ from command_line import run
 from PIL import Image
 
 import dec
-from dec.data import stream
-from dec.data.readers import files
+from dec.data import arrays, stream
 
 TINY = ["--hidden", "16", "--code-size", "2", "--pretraining.epochs", "30", "--batch-size", "32", "--quiet"]
 N = 60
@@ -95,7 +94,7 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEC_CACHE", str(folder / "cache"))
         patch.setattr(stream, "LARGE", 0)  # so that the shards stay on the disk
-        patch.setattr(files, "MAPPED", 300)  # and so do larger arrays
+        patch.setattr(arrays, "MAPPED", 300)  # and so do larger arrays
         patch.chdir(folder)
         yield folder
 

@@ -11,6 +11,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
+from dec.data.views import to_bytes
 from dec.report import figures, pictures, space
 from dec.report.style import MISSING, NOISE, PALETTE, TRAINING, VALIDATION, colour, rendered, turn
 
@@ -203,7 +204,7 @@ def test_mosaic_and_strip():
         [0, 0, w, 1, 1], [0, 0, w, 1, 1], [w] * 5, [2, 2, w, w, w], [2, 2, w, w, w]])
     with Image.open(io.BytesIO(base64.b64decode(pictures.png(pictures.mosaic(images, 3))))) as png:
         np.testing.assert_array_equal(np.asarray(png), pictures.mosaic(images, 3))
-    np.testing.assert_array_equal(pictures.to_bytes(np.array([[-1.0, 0, 8, 16, 99, np.nan]]), 0, 16),
+    np.testing.assert_array_equal(to_bytes(np.array([[-1.0, 0, 8, 16, 99, np.nan]]), 0, 16),
                                   [[0, 0, 128, 255, 255, 255]])
 
 

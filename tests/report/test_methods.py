@@ -9,6 +9,7 @@ from command_line import run
 from matplotlib.colors import to_hex
 from scipy.cluster import hierarchy
 
+from dec.data.views import Numbers
 from dec.report import methods
 from dec.report.material import gather
 from dec.report.page import Page
@@ -122,7 +123,7 @@ def test_compression():
     model = SimpleNamespace(inverse_transform=lambda codes: np.repeat(codes, 2, axis=1),
                             fit_=SimpleNamespace(scaling=SimpleNamespace(apply=lambda x: x)))
     stub = SimpleNamespace(clusters=np.array([0, 0, 1, -1]), centres=np.array([[1.0], [3]]), codes=codes, k=2,
-                           model=model, kind="array", prepared=SimpleNamespace(x=np.zeros((4, 2), np.uint8)))
+                           model=model, view=Numbers(), prepared=SimpleNamespace(x=np.zeros((4, 2), np.uint8)))
     found = compression(stub, np.arange(4), x, np.array([0, 0, 0.5, 0]))
     assert [row[2:] for row in found.rows] == [["16", "1.0", "0"], ["32", "0.5", "0.125"], ["1", "16.0", "0.8333"]]
     assert "noise left out" in found.caption and "together take 64 bits" in found.caption

@@ -107,7 +107,7 @@ def test_images(digits):
     rows = re.findall(r'<th scope="row">(\d+)</th><td class="number">\d</td>', page.source.split("Outliers</h2>")[1])
     assert list(map(int, rows)) == list(odd)
     assert (digits / "report.html").stat().st_size < 3e6
-    images = found.images(found.x(np.array([3, 1])))
+    images = found.view.decode(found.x(np.array([3, 1])))
     np.testing.assert_array_equal(images[1], np.round(load("digits", 200).x[1] * (255 / 16)).astype(np.uint8))
 
 

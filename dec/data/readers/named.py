@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from dec.config import Features, unknown
+from dec.data.arrays import Rows, read_hdf5, read_idx, read_numpy
 from dec.data.dataset import Dataset, data_dir, encode_labels
 from dec.data.precision import as_raw
-from dec.data.readers.files import Rows, read_hdf5, read_idx, read_numpy
 from dec.data.readers.tabular import read_frame, table_dataset
 from dec.errors import UserError
 

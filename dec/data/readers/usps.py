@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from dec.data.readers.files import read_hdf5
+from dec.data.arrays import read_hdf5
 
 
 class Usps(tfds.core.GeneratorBasedBuilder):

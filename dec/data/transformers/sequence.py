@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from dec.data.arrays import read_numpy
 from dec.data.dataset import as_items, check_parameters, check_rows, item_name
-from dec.data.readers.files import read_numpy
 from dec.errors import UserError
 from dec.paths import as_path
 
