@@ -40,6 +40,7 @@ class Value(argparse.Action):
             typing.get_origin(arg) is tuple for arg in typing.get_args(hint))
 
     def __call__(self, parser: argparse.ArgumentParser, args: argparse.Namespace, values: list, option: str) -> None:
+        """Store the value; refuse several of an option that is no list."""
         if self.is_list and None not in values:
             values = [tuple(itertools.chain.from_iterable(values))]
         if len(values) > 1:
@@ -60,6 +61,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=Help, **settings)
 
     def error(self, message: str) -> typing.NoReturn:
+        """Raise an error of the command line as a UserError."""
         raise UserError(f"{message} (see `{self.prog} --help`)")
 
     def parse(self, argv: list[str]) -> argparse.Namespace:

@@ -28,6 +28,7 @@ from dec.paths import as_path, expanded
 
 
 def data(argv: list[str]) -> int:
+    """List data sets, inspect one, or prepare one for tensorflow-datasets."""
     what, rest = (argv[0], argv[1:]) if argv and not argv[0].startswith("-") else ("", argv)
     if what == "inspect":
         parser = Parser(prog="dec data inspect", usage="dec data inspect DATA [OPTION VALUE ...]",
@@ -61,6 +62,7 @@ def data(argv: list[str]) -> int:
 
 
 def report(argv: list[str]) -> int:
+    """Write the report of a run or table."""
     parser = Parser(prog="dec report", description="Write report.html, one page that needs nothing else, and its "
                                                    "figures as files into the folder of a run or a table.")
     parser.add_argument("run", type=as_path, help="a run folder, or that of a table")
@@ -89,6 +91,7 @@ def report(argv: list[str]) -> int:
 
 
 def describe(argv: list[str]) -> int:
+    """Print the steps from the data to a method, and the layers of its network."""
     parser = Parser(prog="dec describe", usage="dec describe METHOD [OPTION VALUE ...]", conflict_handler="resolve",
                     description="What becomes of the data on their way to a method, and the layers of its network; "
                                 "nothing is trained.")
@@ -132,6 +135,7 @@ def span(text: str) -> range:
 
 
 def choose_k(argv: list[str]) -> int:
+    """Print the criteria for the number of clusters, and a recommendation."""
     parser = Parser(prog="dec choose-k", usage="dec choose-k [OPTION VALUE ...]", conflict_handler="resolve",
                     description="Five criteria for the number of clusters, and the median of what they recommend.")
     add_run_options(parser)
@@ -175,6 +179,7 @@ def choose_k(argv: list[str]) -> int:
 
 
 def select(argv: list[str]) -> int:
+    """Print the method, setting and seed of a table to go on with."""
     parser = Parser(prog="dec select", description="Pick a method or setting, and a seed, without labels: "
                                                    "all are scored in the same spaces.")
     parser.add_argument("run", type=as_path, help="the folder of a sweep, of dec compare, or of one run")
@@ -187,6 +192,7 @@ def select(argv: list[str]) -> int:
 
 
 def methods(argv: list[str]) -> int:
+    """List the methods."""
     from dec.methods import METHODS
 
     return listing("methods", argv, ((name, f"{inspect.getdoc(make).splitlines()[0]} ({source_of(make)})")
@@ -194,6 +200,7 @@ def methods(argv: list[str]) -> int:
 
 
 def presets(argv: list[str]) -> int:
+    """List the presets."""
     from dec.runs.presets import PRESETS
 
     def lines(preset: Any) -> str:

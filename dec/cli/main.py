@@ -94,6 +94,7 @@ def overview() -> str:
 
 
 def train(argv: list[str]) -> int:
+    """Train one method over several seeds, or a sweep of it."""
     from dec.methods import METHODS, factory
     from dec.user_code import pass_file
 
@@ -151,6 +152,7 @@ def train(argv: list[str]) -> int:
 
 
 def compare(argv: list[str]) -> int:
+    """Train several methods and print them in one table."""
     from dec.methods import METHODS, factory
     from dec.user_code import pass_file
 
@@ -190,6 +192,7 @@ def compare(argv: list[str]) -> int:
 
 
 def evaluate(argv: list[str]) -> int:
+    """Print the scores of a run, or of its model on other data."""
     parser = Parser(prog="dec evaluate", description="Print the scores of a run; with --data, of its model elsewhere.")
     parser.add_argument("run", type=as_path, help="a run folder")
     parser.add_argument("--data", type=expanded, help="other data to predict and score")
@@ -207,6 +210,7 @@ def evaluate(argv: list[str]) -> int:
 
 
 def predict(argv: list[str]) -> int:
+    """Write the clusters of new rows by a run's model."""
     parser = Parser(prog="dec predict", description="Write the cluster of every row of DATA by a run's kept model.")
     parser.add_argument("run", type=as_path, help="a run folder")
     parser.add_argument("data", type=expanded, help="as --data of train")
@@ -225,6 +229,7 @@ def predict(argv: list[str]) -> int:
 
 
 def crosstab(argv: list[str]) -> int:
+    """Count two clusterings together."""
     parser = Parser(prog="dec crosstab", description="Count the rows of two clusterings together, joined on a column "
                                                      "that names them in both: clusters of RUN_A against RUN_B's.")
     parser.add_argument("runs", nargs=2, type=as_path, metavar="RUN",

@@ -63,7 +63,7 @@ class Dataset:
         return content_hash(self.x)[:20]
 
     def sample(self, limit: int | None) -> Dataset:
-        """A uniform sample of `limit` rows (see `sample_rows`); for None, or n or more, the data set itself.
+        """Return a uniform sample of `limit` rows (see `sample_rows`); for None, or n or more, the data set itself.
 
         Raises:
           ValueError: `limit` below 1.
@@ -75,7 +75,7 @@ class Dataset:
         return self.take(sample_rows(len(self), limit), f"{self.source}; a uniform sample of {limit} of them (seed 0)")
 
     def take(self, rows: np.ndarray, source: str) -> Dataset:
-        """These rows alone."""
+        """Return these rows alone."""
         x = self.x.take(rows) if hasattr(self.x, "columns") else self.x[rows]
         y, ids, kept = (None if part is None else part.take(rows) for part in (self.y, self.ids, self.kept))
         return replace(self, x=x, source=source, y=y, ids=ids, kept=kept,
@@ -83,18 +83,18 @@ class Dataset:
 
 
 def sample_rows(n: int, size: int, seed: int = 0) -> np.ndarray:
-    """The ascending numbers [size] of a uniform sample of n rows without replacement; the same for the same seed."""
+    """Return the ascending numbers [size] of a uniform sample of n rows without replacement, a function of the seed."""
     return np.sort(np.random.default_rng(seed).choice(n, size, replace=False))
 
 
 def data_dir() -> Path | None:
-    """$DEC_DATA, the folder with the data sets; None where it is not set."""
+    """Return $DEC_DATA, the folder with the data sets; None where it is not set."""
     value = os.environ.get("DEC_DATA")
     return as_path(value) if value else None
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, unpacked if it is gzip, whatever its name.
+    """Return the content of a file, unpacked if it is gzip, whatever its name.
 
     Raises:
       ValueError: damaged gzip.
@@ -109,7 +109,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def content_hash(x: Any) -> str:
-    """A hash of what any `Dataset.x` or other rows hold; of numbers, that of their blocks' hashes."""
+    """Return a hash of what any `Dataset.x` or other rows hold; of numbers, that of their blocks' hashes."""
     sha = hashlib.sha256(f"{getattr(x, 'dtype', 'table')} {x.shape} ".encode())
     if issparse(x) or hasattr(x, "columns") or x.dtype == object:
         for array in _arrays(x):
@@ -124,7 +124,7 @@ def content_hash(x: Any) -> str:
 
 
 def _arrays(x: Any) -> Iterator[np.ndarray]:
-    """Numeric arrays that tell what CSR, a table, texts or paths hold."""
+    """Return numeric arrays that tell what CSR, a table, texts or paths hold."""
     if issparse(x):
         yield from (x.indptr, x.indices, x.data)
     elif hasattr(x, "columns"):  # a table
@@ -138,18 +138,18 @@ def _arrays(x: Any) -> Iterator[np.ndarray]:
 
 
 def pieces(table: Any) -> Iterator[pd.DataFrame]:
-    """The rows of a DataFrame or `ParquetTable` in order, some at a time."""
+    """Return the rows of a DataFrame or `ParquetTable` in order, some at a time."""
     step = max(1, PIECE // table.shape[1])
     yield from (table[start:start + step] for start in range(0, table.shape[0], step))
 
 
 def block_starts(x: Any) -> range:
-    """The first rows of the `row_blocks` of `x`."""
+    """Return the first rows of the `row_blocks` of `x`."""
     return range(0, x.shape[0], max(1, 2**20 // max(1, math.prod(x.shape[1:]))))
 
 
 def row_blocks(x: Any, dtype: type, starts: range | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """The rows of `x` [n, ...], an array or CSR, in order: (first row, dense [rows, d] of `dtype`).
+    """Return the rows of `x` [n, ...], an array or CSR, in order: (first row, dense [rows, d] of `dtype`).
 
     A block has about a million values, so that a large uint8 or sparse array never exists as floats. With `starts`,
     some of the `block_starts`, those blocks alone.
@@ -162,7 +162,7 @@ def row_blocks(x: Any, dtype: type, starts: range | None = None) -> Iterator[tup
 
 
 def as_items(X: Any, what: str) -> Any:
-    """`X`, with a ValueError where it is one string or path, not some `what`, or has none."""
+    """Return `X`, checked to be a list of items, not one string or path, and not empty."""
     if isinstance(X, str | os.PathLike):
         raise UserError(f"the {what} are one string, {str(X)[:50]!r}; give a list of them, or of paths, for example "
                         "sorted(Path(folder).glob('*.png'))")
@@ -172,17 +172,17 @@ def as_items(X: Any, what: str) -> Any:
 
 
 def item_name(what: str, row: int, value: Any) -> str:
-    """What to call one of them in a message: with its path, where it is one."""
+    """Return a name for an item in a message: with its path, where it is one."""
     return f"{what} {row}" + (f" ({value})" if isinstance(value, str | os.PathLike) else "")
 
 
 def check_parameters(transformer: Any) -> None:
-    """A ValueError where a parameter of a transformer is not of the type or range that `Features` says of its name."""
+    """Check that each parameter of a transformer has the type and range that `Features` gives to its name."""
     Features(**{name: value for name, value in transformer.get_params().items() if name != "kinds"})
 
 
 def check_rows(x: Any, name: str) -> None:
-    """That `x`, an array or CSR, is non-empty and numeric [n, ...], of values that are finite in float32.
+    """Check that `x`, an array or CSR, is non-empty and numeric [n, ...], of values that are finite in float32.
 
     Raises:
       ValueError: otherwise, with its `name`, the value, the first row and column that has it, and what to do.
@@ -213,7 +213,7 @@ def check_rows(x: Any, name: str) -> None:
 
 
 def encode_labels(y: np.ndarray, n: int, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Any labels [n] as int32 codes 0..c-1, and the c labels in sorted order as strings.
+    """Return any labels [n] as int32 codes 0..c-1, and the c labels in sorted order as strings.
 
     Raises:
       ValueError: not one label a row, or labels that are objects or NaN.

@@ -79,7 +79,7 @@ def transformers() -> list[type[BaseEstimator]]:
 
 
 def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEstimator | None, str, Any]:
-    """The transformer for a data set, fitted on its rows; what to tell about it; and what it makes of the rows.
+    """Fit the transformer of a data set; return it, remarks on it, and the rows that it makes.
 
     Arrays need none. That of a table on the disk is fitted on the sample, and then every row is tried once.
 
@@ -110,14 +110,14 @@ def fit_features(dataset: Dataset, options: Features, name: str) -> tuple[BaseEs
 
 
 def pack_features(features: BaseEstimator) -> bytes:
-    """A fitted transformer as the content of `FILE`."""
+    """Return a fitted transformer as the content of `FILE`."""
     import skops.io  # here, because a run would wait for it at its start
 
     return skops.io.dumps(features, compression=zipfile.ZIP_DEFLATED)
 
 
 def load_features(folder: Path) -> BaseEstimator | None:
-    """The transformer in a model's folder, None where it has none.
+    """Return the transformer in a model's folder, None where it has none.
 
     Raises:
       ValueError: when the file is damaged, or asks for a type that this package does not save.
@@ -151,7 +151,7 @@ def _with_moved_modules(path: Path) -> bytes:
 def numbers(
     features: BaseEstimator | None, dataset: Dataset, name: str, rows: Any = None
 ) -> tuple[Dataset, pd.DataFrame, Any]:
-    """The rows of a data set as a fitted model takes them.
+    """Turn the rows of a data set into the numbers that a fitted model takes.
 
     Args:
       features: the fitted transformer, None for arrays.
@@ -192,7 +192,7 @@ def numbers(
 
 
 def tell_strangers(features: BaseEstimator, rows: Any, name: str) -> None:
-    """Warn of new rows whose category, or every word, is none of the fit's: nothing in them tells how odd that is."""
+    """Warn of new rows of which no category, or no word, was there in the fit: no score shows how unusual they are."""
     places = {"the text": slice(None)} if isinstance(features, TextFeatures) else {}
     if isinstance(features, TableFeatures) and not isinstance(rows, ParquetRows):
         places = features.category_places()

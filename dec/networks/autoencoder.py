@@ -60,6 +60,7 @@ class Autoencoder(nn.Module):
     variational: bool = False
 
     def setup(self):
+        """Make the layers."""
         net = self.config
         if net.initializer not in INITIALIZERS:
             raise UserError(config.unknown("initializer", net.initializer, list(INITIALIZERS)))

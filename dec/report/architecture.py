@@ -15,7 +15,7 @@ CHARACTERS = 13  # to the inch of a drawing
 
 @styled
 def drawn(found: Description) -> Figure:
-    """The steps as boxes with arrows from each to the next."""
+    """Draw the steps as boxes with arrows from each to the next."""
     most = max(map(len, found.steps))
     width = max(5.0, 2.3 * most)
     figure = Figure(figsize=(width, 0.95 * len(found.steps)))

@@ -20,7 +20,7 @@ SMALL = 0.2  # effects at least as large (Cohen: small) are drawn
 
 
 def overview(run: Material, page: Page) -> list[Block]:
-    """All clusters beside each other: sizes, a grid of images or mean curves, a heatmap."""
+    """Return all clusters beside each other: sizes, a grid of images or mean curves, a heatmap."""
     labels, there = run.labels["cluster"].to_numpy(), sorted(run.largest[:MOST_CARDS])
     counts, noise = np.bincount(labels[labels >= 0], minlength=run.k), int((labels < 0).sum())
     blocks = [page.figure("sizes", figures.sizes(counts, noise), "Rows in each cluster.")]
@@ -41,7 +41,7 @@ def overview(run: Material, page: Page) -> list[Block]:
 
 
 def in_clusters(run: Material, page: Page, columns: dict[str, np.ndarray]) -> list[Block]:
-    """Columns [m] in each cluster against all other rows."""
+    """Return columns [m] in each cluster against all other rows."""
     there, blocks = sorted(run.largest[:MOST_CARDS]), []
     for name, values in columns.items() if there else ():
         panels = [against(run, cluster, values, f"cluster {cluster}", run.logarithmic(name)) for cluster in there]
@@ -51,20 +51,20 @@ def in_clusters(run: Material, page: Page, columns: dict[str, np.ndarray]) -> li
 
 
 def against(run: Material, cluster: int, values: np.ndarray, title: str, logarithmic: bool) -> figures.Against:
-    """A column [m] in a cluster and in the rest."""
+    """Return a column [m] in a cluster and in the rest."""
     inside = run.clusters == cluster
     return figures.Against(title, cluster, values[inside], values[~inside], logarithmic)
 
 
 def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures.Curves:
-    """One channel of up to 1000 members, drawn uniformly, and of the three most typical ones."""
+    """Return one channel of up to 1000 members, drawn uniformly, and of the three most typical ones."""
     own = run.members[cluster].nearest
     curves, typical = (run.view.decode(run.x(at))[..., channel] for at in (sampled(own, 1000), own[:3]))
     return pictures.Curves(title, cluster, curves, typical)
 
 
 def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
-    """Clusters by what is measured of them, or by words: means, in standard deviations from that of all rows."""
+    """Return clusters by what is measured of them, or by words: means, in standard deviations from that of all rows."""
     names, found = [], run.effects
     if found is not None:
         names = run.measured.names
@@ -84,7 +84,7 @@ def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
 
 
 def cards(run: Material, page: Page) -> list[Block]:
-    """A card for each cluster that has rows: a description, a figure of its kind, members."""
+    """Return a card for each cluster that has rows: a description, a figure of its kind, members."""
     counts, blocks = run.labels["cluster"].value_counts(), []
     soft = len(np.unique(run.confidence[run.clusters >= 0])) > 1
     for cluster in sorted(run.largest[:MOST_CARDS]):
@@ -124,7 +124,7 @@ def cards(run: Material, page: Page) -> list[Block]:
 
 
 def class_parts(run: Material, cluster: int) -> list[tuple[str, float]]:
-    """The up to two most frequent classes of a cluster and their parts of it, at least a tenth each."""
+    """Return the up to two most frequent classes of a cluster and their fractions of it, at least a tenth each."""
     if run.confusion is None or cluster not in run.confusion:
         return []
     parts = (run.confusion[cluster] / run.confusion[cluster].sum()).nlargest(2)
@@ -132,7 +132,7 @@ def class_parts(run: Material, cluster: int) -> list[tuple[str, float]]:
 
 
 def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> list[Block]:
-    """What a cluster has of the columns that set it apart, against all other rows."""
+    """Compare a cluster with all other rows in the columns that set it apart."""
     panels = []
     for f in chosen:
         name, kind = run.measured.columns[f], "h" if run.measured.binary[f] else "d"
@@ -144,7 +144,7 @@ def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> li
 
 
 def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None = None) -> list[Block]:
-    """Rows at places of the sample, as a person knows them: images, texts, values of columns, else their names."""
+    """Return rows at places of the sample as people see them: images, texts, values of columns, else names."""
     if not len(at) or run.view is None:
         return []
     if isinstance(run.view, Images):

@@ -25,7 +25,7 @@ class Measured(NamedTuple):
 
 
 def measured_columns(columns: dict[str, np.ndarray], dates: frozenset[str]) -> Measured | None:
-    """Of the columns of a table: numbers (booleans among them) as they are, 0 or 1 for each frequent category.
+    """Measure the columns of a table: numbers and booleans as they are, 0 or 1 for each frequent category.
 
     A category of one row, or of less than one in 200, tells nothing of a cluster. None where there is nothing to tell.
     """
@@ -44,7 +44,7 @@ def measured_columns(columns: dict[str, np.ndarray], dates: frozenset[str]) -> M
 
 
 def measured_images(images: np.ndarray) -> Measured:
-    """Of images: how bright, how contrasted, and where their light is and how far it spreads, in pixels.
+    """Measure images: brightness, contrast, and the position and extent of their light in pixels.
 
     Where most of the picture is bright, the dark is taken for what is drawn on it.
     """
@@ -65,7 +65,7 @@ def measured_images(images: np.ndarray) -> Measured:
 
 
 def measured_curves(curves: np.ndarray) -> Measured:
-    """Of recordings [m, t, c]: the level of each channel, how much it varies, and at which step it is highest."""
+    """Measure recordings [m, t, c]: the level of each channel, its variation, and the step of its peak."""
     there = np.isfinite(curves)
     steps = pd.DataFrame(curves.transpose(0, 2, 1).reshape(-1, curves.shape[1]))  # a row for each channel of each
     what = {"level": steps.mean(axis=1), "variation": steps.std(axis=1, ddof=0),
@@ -94,7 +94,7 @@ class Members(NamedTuple):
 
 
 def effects(measured: Measured, clusters: np.ndarray, k: int) -> Effects:
-    """Effect sizes of every number in every cluster, against all other rows.
+    """Return effect sizes of every number in every cluster, against all other rows.
 
         d = (mean - mean of the rest) / pooled standard deviation       of numbers
         h = 2 asin √part - 2 asin √part of the rest                     of what is 0 or 1
@@ -130,14 +130,14 @@ def effects(measured: Measured, clusters: np.ndarray, k: int) -> Effects:
 
 
 def top(size: np.ndarray, columns: list[str], most: int, least: float = CLEAR) -> list[int]:
-    """The numbers with the largest effects [f] of at least `least`, one of a column at most."""
+    """Return the numbers with the largest effects [f] of at least `least`, one of a column at most."""
     order = sorted(np.flatnonzero(np.abs(size) >= least).tolist(), key=lambda f: (-abs(size[f]).round(6), -size[f]))
     first = {columns[f]: f for f in reversed(order)}
     return [f for f in order if first[columns[f]] == f][:most]
 
 
 def phrases(measured: Measured, found: Effects, clusters: np.ndarray, cluster: int, most: int = 3) -> list[str]:
-    """What sets a cluster apart, a phrase for each of the largest effects."""
+    """Return a phrase for each of the largest effects that set a cluster apart."""
     inside, lines = clusters == cluster, []
     for f in top(found.size[cluster], measured.columns, most):
         size, name = found.size[cluster, f], measured.names[f]
@@ -160,7 +160,7 @@ def _number(value: float, date: bool) -> str:
 
 
 def telling(rows: Any, clusters: np.ndarray, k: int) -> list[np.ndarray]:
-    """For each cluster the columns of which it has more than the others, the most telling first.
+    """Return for each cluster the columns of which it has more than the others, the most telling first.
 
     They are ordered by the mean tf-idf in the cluster less that of all other texts.
 
@@ -177,7 +177,7 @@ def telling(rows: Any, clusters: np.ndarray, k: int) -> list[np.ndarray]:
 def members(
     codes: np.ndarray, clusters: np.ndarray, confidence: np.ndarray, centres: np.ndarray
 ) -> list[Members]:
-    """The members of each cluster in order; without codes (c = 0), in that of the confidence.
+    """Return the members of each cluster in order; without codes (c = 0), in that of the confidence.
 
     Args:
       codes, clusters, confidence: [m, c], [m] and [m].
@@ -189,14 +189,14 @@ def members(
 
 
 def neighbour(centres: np.ndarray, cluster: int) -> int | None:
-    """The cluster whose mean code is the nearest, None where there is no other."""
+    """Return the cluster whose mean code is the nearest, None where there is no other."""
     distance = ((centres - centres[cluster]) ** 2).sum(axis=1)
     distance[cluster] = np.nan
     return None if np.isnan(distance).all() or not centres.shape[1] else int(np.nanargmin(distance))
 
 
 def describe(cluster: int, size: int, n: int, apart: list[str] | None, classes: list[tuple[str, float]]) -> str:
-    """One or two plain sentences about a cluster.
+    """Return one or two plain sentences about a cluster.
 
     Args:
       size, n: rows in it and in all.

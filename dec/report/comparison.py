@@ -75,14 +75,14 @@ def comparison_report(folder: Path, formats: Sequence[str]) -> Path:
 
 
 def made_with(environment: dict[str, Any]) -> list[tuple[str, str]]:
-    """Versions, machine and date, for the header of a page."""
+    """Return versions, machine and date, for the header of a page."""
     versions = {"python": environment["python"], **environment["versions"]}
     return [("versions", ", ".join(f"{name} {value}" for name, value in versions.items())),
             ("machine", f"{environment['machine']}, {environment['device']}"), ("date", environment["date"])]
 
 
 def sentence(cells: dict[str, dict], score: str) -> str:
-    """The result in one sentence; no more is said than the seeds allow."""
+    """Return the result in one sentence; no more is said than the seeds allow."""
     found = {name: scores(metrics, score) for name, metrics in cells.items() if scores(metrics, score)}
     if not found:
         return "No seed of any method gave a score."
@@ -97,7 +97,7 @@ def sentence(cells: dict[str, dict], score: str) -> str:
 
 
 def scores_frame(cells: dict[str, dict], score: str) -> pd.DataFrame:
-    """A row for each cell: mean, standard deviation of each score, seeds, failures and seconds, as numbers."""
+    """Return a row for each cell: mean, standard deviation of each score, seeds, failures and seconds, as numbers."""
     rows = []
     for name, metrics in cells.items():
         failed = sum(row["status"] != "ok" for row in metrics["seeds"])
@@ -109,7 +109,7 @@ def scores_frame(cells: dict[str, dict], score: str) -> pd.DataFrame:
 
 
 def latex(frame: pd.DataFrame) -> str:
-    """The scores as a LaTeX table (package booktabs), mean ± standard deviation in per cent, the best mean bold."""
+    """Return the scores as a LaTeX table (booktabs), mean ± standard deviation in per cent, the best mean bold."""
     out = frame[["method"]].rename(columns={"method": "Method"})
     for kind in (name for name in frame if f"{name}_sd" in frame):
         cells = [digits(mean, 100, "--") + ("" if pd.isna(sd) else rf" $\pm$ {100 * sd:.1f}")
@@ -122,7 +122,7 @@ def latex(frame: pd.DataFrame) -> str:
 
 
 def differences(cells: dict[str, dict]) -> list[Block]:
-    """Every pair of methods on the seeds that both have, tested, with p values corrected over all pairs."""
+    """Return every pair of methods on the seeds that both have, tested, with p values corrected over all pairs."""
     pairs = list(itertools.combinations(cells, 2))
     found = [paired(by_seed(cells[a], "ari"), by_seed(cells[b], "ari")) for a, b in pairs]
     corrected = holm(np.array([result.p for result in found]))

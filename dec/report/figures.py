@@ -41,7 +41,7 @@ LINES = ("-", "--", ":", "-.")
 
 @styled
 def losses(history: pd.DataFrame, kept: int | None = None) -> Figure:
-    """The loss and its terms in each phase of training, thin for every seed and thick for the one that is kept.
+    """Draw the loss and its terms in each phase of training, thin for every seed and thick for the one that is kept.
 
     Args:
       history: a row per phase, seed and period, with a finite `loss`, terms, and in places `validation_loss` and both
@@ -72,7 +72,7 @@ def losses(history: pd.DataFrame, kept: int | None = None) -> Figure:
 
 @styled
 def refinement(history: pd.DataFrame, kept: int | None = None) -> Figure:
-    """What each refresh of the clustering phase recorded: label change, occupied clusters, learning rate."""
+    """Draw the record of each refresh of the clustering phase: label change, occupied clusters, learning rate."""
     part = history[history["phase"] == "cluster"]
     names = [name for name in REFINEMENT if name in part and part[name].notna().any()]
     figure, axes = grid_of(len(names))
@@ -101,7 +101,7 @@ def _per_seed(ax: Axes, part: pd.DataFrame, name: str, kept: int | None, label: 
 
 @styled
 def scatter(points: np.ndarray, panels: dict[str, tuple[str, Sequence]], axes_name: str) -> Figure:
-    """The same points of the plane in panels, each coloured by something else.
+    """Draw the same points of the plane in panels, each coloured by something else.
 
     Args:
       points: [m, 2], or [panels, m, 2].
@@ -128,7 +128,7 @@ def scatter(points: np.ndarray, panels: dict[str, tuple[str, Sequence]], axes_na
 
 
 def _groups(ax: Axes, points: np.ndarray, numbers: np.ndarray, names: np.ndarray, style: dict, centred: bool) -> None:
-    """Points in the colour and the marker of their group, with a legend or the group's number at its median."""
+    """Draw points in the color and marker of their group, with a legend or the group's number at its median."""
     order = np.random.default_rng(0).permutation(len(points))  # no group lies on top of all others
     points, numbers, names = points[order], numbers[order], names[order]
     groups = np.unique(numbers)
@@ -147,7 +147,7 @@ def _groups(ax: Axes, points: np.ndarray, numbers: np.ndarray, names: np.ndarray
 
 @styled
 def sizes(counts: Sequence[int], noise: int = 0) -> Figure:
-    """How many rows each cluster has, `counts` [k]; a last bar for noise where there is some."""
+    """Draw the number of rows of each cluster, `counts` [k]; a last bar for noise where there is some."""
     numbers = [*range(len(counts)), *([-1] if noise else [])]
     figure, (ax,) = grid_of(1, width=max(4.0, 0.32 * len(numbers)), height=2.6)
     bars = ax.bar(range(len(numbers)), [*counts, noise][:len(numbers)], color=list(map(colour, numbers)),
@@ -161,7 +161,7 @@ def sizes(counts: Sequence[int], noise: int = 0) -> Figure:
 
 @styled
 def confusion(counts: np.ndarray, classes: Sequence[str], clusters: Sequence[int]) -> Figure:
-    """Rows of each class [c] in each cluster [k], as parts of the class; clusters in the order of their classes."""
+    """Draw rows of each class [c] in each cluster [k], as fractions of the class; clusters ordered by class."""
     counts = np.asarray(counts)
     width, height = 1.8 + 0.42 * counts.shape[1], 1.4 + 0.36 * counts.shape[0]
     figure, (ax,) = grid_of(1, width=max(width, 3.6), height=max(height, 2.6))
@@ -179,7 +179,7 @@ def confusion(counts: np.ndarray, classes: Sequence[str], clusters: Sequence[int
 
 @styled
 def heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], label: str) -> Figure:
-    """Values [r, c] around 0 as colours, clusters as columns: blue below the mean of all rows, orange above."""
+    """Draw values [r, c] around 0 as colours, clusters as columns: blue below the mean of all rows, orange above."""
     values = np.asarray(values, float)
     figure, (ax,) = grid_of(1, width=2.8 + 0.4 * len(columns), height=1.2 + 0.22 * len(rows))
     most = np.abs(values).max(where=np.isfinite(values), initial=1e-12)
@@ -209,7 +209,7 @@ class Against(NamedTuple):
 
 @styled
 def against_the_rest(panels: list[Against]) -> Figure:
-    """Histograms of columns in clusters, coloured, against all other rows, in grey; both as parts of their rows.
+    """Draw histograms of columns in clusters, coloured, against all other rows, in grey; both as parts of their rows.
 
     Of categories, the five most frequent of the cluster are shown, and up to eight with those of the rest.
     """
@@ -245,7 +245,7 @@ def _histograms(ax: Axes, inside: np.ndarray, rest: np.ndarray, tone: str, logar
 
 @styled
 def boxes(scores: dict[str, Sequence[float]], label: str) -> Figure:
-    """The scores of every seed by method: a box where there are three or more, and each seed as a point."""
+    """Draw the scores of every seed by method: a box where there are three or more, and each seed as a point."""
     figure, (ax,) = grid_of(1, width=max(4.5, 1.5 + 0.6 * len(scores)), height=3.2)
     for at, values in enumerate(scores.values()):
         if len(values) >= 3:
@@ -259,7 +259,7 @@ def boxes(scores: dict[str, Sequence[float]], label: str) -> Figure:
 
 @styled
 def time_and_quality(seconds: dict[str, float], scores: dict[str, Sequence[float]], label: str) -> Figure:
-    """Mean score, with its standard deviation, against the seconds of a method; colours as in `boxes`."""
+    """Draw mean score, with its standard deviation, against the seconds of a method; colours as in `boxes`."""
     figure, (ax,) = grid_of(1, width=5.2, height=3.4)
     for at, (name, values) in enumerate(scores.items()):
         if not values:

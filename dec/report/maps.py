@@ -26,7 +26,7 @@ PICTURE = 48  # pixels of its longer side at most
 
 
 def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarray, np.ndarray, str, str]:
-    """Codes [m, c] in a few dimensions; by PCA where they are too few or too alike for another way.
+    """Return codes [m, c] in a few dimensions; by PCA where they are too few or too alike for another way.
 
     Args:
       how: pca, tsne or umap.
@@ -68,7 +68,7 @@ def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarra
 
 
 def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[str]) -> list[Block]:
-    """The codes in the plane, or in space, coloured by what is known of the rows; before and after refinement."""
+    """Return maps of the codes in the plane or in space, colored by columns, and before and after refinement."""
     if not run.codes.shape[1]:
         return [Block("text", text="The method works on the input, of which no codes were kept: no map without data.")]
     blocks, refined = [], []
@@ -94,7 +94,7 @@ def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[s
 
 
 def before_and_after(run: Material, page: Page, how: str, at: np.ndarray, points: np.ndarray) -> Block:
-    """The codes as refinement found and left them (`at` and `points` of `project`), of rows whose first were kept."""
+    """Return the codes before and after refinement (`at` and `points` of `project`) of rows with both."""
     rows, first = run.first
     shown, before, _, axes = project(first, how)
     rows = rows[shown]
@@ -112,7 +112,7 @@ def before_and_after(run: Material, page: Page, how: str, at: np.ndarray, points
 
 
 def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Block:
-    """Files of the codes in space, coloured by cluster and by each column; links to them."""
+    """Return files of the codes in space, coloured by cluster and by each column; links to them."""
     at, points, told, _ = project(run.codes, "pca", 3)
     links, pictured = [], None
     if how == "interactive" and isinstance(run.view, Images):
@@ -137,7 +137,7 @@ def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Bloc
 
 
 def _details(run: Material, at: np.ndarray) -> list[str]:
-    """The name of each row, and what it holds: its first columns, or the beginning of its text."""
+    """Return the name of each row, and what it holds: its first columns, or the beginning of its text."""
     if isinstance(run.view, Cells):
         frame = run.frame.iloc[at].iloc[:, :8]
         rows = ["\n".join(f"{name}: {short(value, 60)}" for name, value in zip(frame, row))
@@ -148,7 +148,7 @@ def _details(run: Material, at: np.ndarray) -> list[str]:
 
 
 def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
-    """A panel of `figures.scatter`: rows by a column, or by their clusters in another run."""
+    """Return a panel of `figures.scatter`: rows by a column, or by their clusters in another run."""
     if RunFolder(name).labels.is_file():
         return "clusters", run.elsewhere(Path(name))[at]
     values = run.column(name)[at]
@@ -160,7 +160,7 @@ def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
 
 
 def class_numbers(run: Material) -> tuple[np.ndarray, np.ndarray]:
-    """The colour number of each row's class, that of the cluster matched to it where there is one, and its name."""
+    """Return the color number of each row's class, that of its matched cluster if there is one, and its name."""
     classes = run.prepared.dataset.classes
     match = {label: cluster for cluster, label in matching(run.confusion).items()}
     free = iter(range(run.k, run.k + len(classes)))

@@ -55,6 +55,7 @@ class Material:
 
     @property
     def k(self) -> int:
+        """The number of clusters."""
         return self.metrics["n_clusters"]
 
     @property
@@ -112,7 +113,7 @@ class Material:
         return KINDS[dataset.kind].view(dataset, features, lambda: self.x(np.arange(min(len(self.rows), 2000))))
 
     def x(self, at: np.ndarray) -> np.ndarray:
-        """Dense rows [.., d] of numbers at any places of the sample."""
+        """Return dense rows [.., d] of numbers at any places of the sample."""
         ascending, back = np.unique(at, return_inverse=True)
         found = self.prepared.x[self.rows[ascending]]
         return (found.toarray() if issparse(found) else np.asarray(found))[back]
@@ -202,7 +203,7 @@ class Material:
         return None
 
     def column(self, name: str) -> np.ndarray:
-        """A column [m] of a table, an array or labels.csv: float64, or objects for categories."""
+        """Return a column [m] of a table, an array or labels.csv: float64, or objects for categories."""
         if isinstance(self.view, Cells) and self._kinds.get(name, "drop") != "drop":
             return read_column(self.frame[name], self._kinds[name], name in self.view.dates)
         if self.measured is not None and name in self.measured.names:
@@ -219,11 +220,11 @@ class Material:
         raise UserError(config.unknown("column to colour by", name, list(dict.fromkeys(known))))
 
     def logarithmic(self, name: str) -> bool:
-        """Whether a column of a table is one whose logarithm is taken."""
+        """Return whether a column of a table is one whose logarithm is taken."""
         return self._kinds.get(name) == "log"
 
     def elsewhere(self, folder: Path) -> np.ndarray:
-        """[m] the clusters of the same rows in another run; a ValueError when it is one on other rows."""
+        """Return [m] the clusters of the same rows in another run, checked to be one on these rows."""
         other = RunFolder(folder)
         labels, data = other.read_labels(usecols=["cluster"])["cluster"].to_numpy(), other.read_metrics()["data"]
         if (data, len(labels)) != (self.metrics["data"], len(self.labels)):
@@ -233,12 +234,12 @@ class Material:
 
 
 def sampled(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of some rows, drawn uniformly; in their order."""
+    """Return at most so many of some rows, drawn uniformly; in their order."""
     return rows if len(rows) <= most else rows[sample_rows(len(rows), most)]
 
 
 def index_columns(labels: pd.DataFrame) -> list[str]:
-    """The columns of labels.csv that name a row."""
+    """Return the columns of labels.csv that name a row."""
     return list(labels.columns[:labels.columns.get_loc("cluster")]) if "cluster" in labels else []
 
 

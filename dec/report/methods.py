@@ -24,7 +24,7 @@ PLANES = 6  # columns whose means are drawn on a map of units
 
 
 def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
-    """The figures that this method, or a choice of k, asks for; with `ks`, the elbow of the codes for k = 1 .. ks."""
+    """Return the figures of this method and of a choice of k; with `ks`, the elbow of the codes for k = 1 .. ks."""
     blocks, choice = [], run.metrics.get("choice")
     if choice and choice["table"]:
         found = pd.DataFrame(choice["table"], dtype=float)
@@ -47,7 +47,7 @@ def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
 # Maps of units.
 
 def units(run: Material, page: Page, found: UnitMap) -> list[Block]:
-    """The units of a self-organising map on their grid: prototypes, distances, rows, clusters, means of columns."""
+    """Return figures of a self-organising map: prototypes, distances, rows, clusters, means of columns."""
     shape, prototypes, clusters = (found.height, found.width), found.prototypes, found.clusters
     at = pairwise_distances_argmin(run.codes, prototypes)
     hits = np.bincount(at, minlength=len(prototypes))
@@ -71,14 +71,14 @@ def units(run: Material, page: Page, found: UnitMap) -> list[Block]:
 
 
 def apart(prototypes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The U-matrix [u]: each unit's mean distance to the prototypes of its neighbours on the map."""
+    """Return the U-matrix [u]: each unit's mean distance to the prototypes of its neighbours on the map."""
     beside = map_distances(*shape) == 1
     return (beside * pairwise_distances(prototypes)).sum(axis=1) / np.maximum(beside.sum(axis=1), 1)
 
 
 @styled
 def unit_maps(shape: tuple[int, int], maps: dict[str, np.ndarray], clusters: np.ndarray | None = None) -> Figure:
-    """Values, and clusters, of the units [u] on the grid; whole numbers are written where there is room."""
+    """Draw values, and clusters, of the units [u] on the grid; whole numbers are written where there is room."""
     panels = [*maps.items(), *([] if clusters is None else [("cluster", clusters)])]
     figure, axes = grid_of(len(panels), width=0.34 * shape[1] + 1.4, height=0.34 * shape[0] + 0.6)
     for ax, (name, values) in zip(axes, panels):
@@ -96,7 +96,7 @@ def unit_maps(shape: tuple[int, int], maps: dict[str, np.ndarray], clusters: np.
 
 @styled
 def prototype_map(prototypes: np.ndarray, shape: tuple[int, int], clusters: np.ndarray) -> Figure:
-    """Prototypes on the grid, each in the frame of its cluster: uint8 images [u, h, w(, 3)], or curves [u, t]."""
+    """Draw prototypes on the grid, each in the frame of its cluster: uint8 images [u, h, w(, 3)], or curves [u, t]."""
     figure = Figure(figsize=(0.6 * shape[1], 0.6 * shape[0]))
     edges = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 0.99, "wspace": 0.1, "hspace": 0.1}
     axes = figure.subplots(*shape, squeeze=False, sharey=True, gridspec_kw=edges)
@@ -113,7 +113,7 @@ def prototype_map(prototypes: np.ndarray, shape: tuple[int, int], clusters: np.n
 # Rows that are made up.
 
 def made_up(run: Material, page: Page) -> list[Block]:
-    """Rows that the model draws from each cluster, the largest ones first where they are many."""
+    """Return rows that the model draws from each cluster, the largest ones first where they are many."""
     there = sorted(run.largest[:40])
     if isinstance(run.view, Images):
         rows = [run.view.decode(run.model.sample(10, cluster)) for cluster in there]
@@ -138,7 +138,7 @@ def made_up(run: Material, page: Page) -> list[Block]:
 # Trees.
 
 def merged(run: Material, page: Page, tree: Tree) -> Block:
-    """The last merges of a tree."""
+    """Return the last merges of a tree."""
     m = len(tree.rows)
     again = "" if m == len(run.labels) else f", done again on a uniform sample of {m:,} rows"
     return page.figure("tree", dendrogram(tree.merges, run.clusters[tree.rows], np.ones(m, int)),
@@ -148,7 +148,7 @@ def merged(run: Material, page: Page, tree: Tree) -> Block:
 
 @styled
 def dendrogram(merges: np.ndarray, clusters: np.ndarray, rows: np.ndarray) -> Figure:
-    """The last merges, in the colour of the cluster that all leaves below are of, else grey.
+    """Draw the last merges, in the colour of the cluster that all leaves below are of, else grey.
 
     Args:
       merges: [m - 1, 4] as of `scipy.cluster.hierarchy.linkage`.
@@ -173,7 +173,7 @@ def dendrogram(merges: np.ndarray, clusters: np.ndarray, rows: np.ndarray) -> Fi
 
 @styled
 def criteria(found: pd.DataFrame, votes: dict[str, int | None]) -> Figure:
-    """Criteria over k, with what each recommends; the knee of the elbow with its chord."""
+    """Draw criteria over k, with what each recommends; the knee of the elbow with its chord."""
     k = found["k"].to_numpy(int)
     figure, axes = grid_of(len(votes), width=3.4, height=2.5)
     for ax, name in zip(axes, votes):
@@ -192,7 +192,7 @@ def criteria(found: pd.DataFrame, votes: dict[str, int | None]) -> Figure:
 
 
 def elbow(codes: np.ndarray, most: int) -> tuple[pd.DataFrame, int]:
-    """The inertia of k-means for k = 1 .. most on codes [m, c], and the knee of its logarithm."""
+    """Return the inertia of k-means for k = 1 .. most on codes [m, c], and the knee of its logarithm."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 

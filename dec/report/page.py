@@ -51,7 +51,7 @@ class Page:
     formats: Sequence[str]
 
     def figure(self, name: str, figure: Figure, caption: str) -> Block:
-        """A figure for the page, also saved as files of its own."""
+        """Add a figure to the page, and write it as files of its own."""
         files = {kind: rendered(figure, kind) for kind in {*self.formats, "svg"}}
         for kind in self.formats:
             write(self.folder / "figures" / f"{name}.{kind}", files[kind])
@@ -72,17 +72,17 @@ class Page:
 
 
 def table(header: list[str], rows: list[list[Any]], caption: str = "") -> Block:
-    """A table; what reads like a number is aligned as one."""
+    """Return a table in which cells that read like numbers are aligned as numbers."""
     return Block("table", caption=caption, header=header, rows=[[_cell(cell) for cell in row] for row in rows])
 
 
 def digits(value: float | None, factor: float = 1, nothing: str = "–") -> str:
-    """A score times `factor` to one place; NaN and None are nothing."""
+    """Return a score times `factor` to one place; NaN and None are nothing."""
     return nothing if value is None or value != value else f"{factor * value:.1f}"
 
 
 def row_cells(row: Iterable[Any]) -> list[Any]:
-    """A row of the user's data as cells of a table: numbers stay numbers, long texts are cut off."""
+    """Return a row of the user's data as cells of a table: numbers stay numbers, long texts are cut off."""
     return [None if pd.isna(value) else value if isinstance(value, float) else short(value, 60) for value in row]
 
 

@@ -18,7 +18,7 @@ GAP = 1  # white pixels between images
 
 
 def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images [m, h, w] or [m, h, w, 3] in rows of `columns` with white gaps, uint8 [.., .., 3]; missing ones white."""
+    """Return images [m, h, w] or [m, h, w, 3] in rows of `columns` with white gaps, uint8 [.., .., 3]."""
     m, h, w = images.shape[:3]
     rows = -(-m // columns)
     sheet = np.full((rows * (h + GAP) - GAP, columns * (w + GAP) - GAP, 3), 255, np.uint8)
@@ -29,7 +29,7 @@ def mosaic(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def png(image: np.ndarray, most: int | None = None) -> str:
-    """An uint8 image as a PNG in base64, made smaller where a side has more pixels than `most`."""
+    """Return an uint8 image as a PNG in base64, made smaller where a side has more pixels than `most`."""
     picture, stream = Image.fromarray(image), io.BytesIO()
     picture.thumbnail((most or picture.width, most or picture.height))
     picture.save(stream, "PNG", optimize=True)
@@ -40,7 +40,7 @@ def png(image: np.ndarray, most: int | None = None) -> str:
 def image_grid(
     members: list[np.ndarray], clusters: Sequence[int], centres: np.ndarray | None, told: str = "members"
 ) -> Figure:
-    """One row a cluster: its decoded centre, apart at the left, and its members.
+    """Draw one row a cluster: its decoded centre, apart at the left, and its members.
 
     Args:
       members: for each cluster uint8 [m, h, w(, 3)], m up to the same for all.
@@ -72,7 +72,7 @@ def image_grid(
 
 @styled
 def reconstructed_images(groups: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Figure:
-    """Input, output and absolute difference, one under the other, of some images.
+    """Draw input, output and absolute difference, one under the other, of some images.
 
     Args:
       groups: {title: (input, output, difference)}, each uint8 [m, h, w(, 3)].
@@ -90,7 +90,7 @@ def reconstructed_images(groups: dict[str, tuple[np.ndarray, np.ndarray, np.ndar
 
 @styled
 def reconstructed_curves(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Input and output of some recordings.
+    """Draw input and output of some recordings.
 
     Args:
       groups: {title: (input, output)}, each [m, t], NaN where there is no step.
@@ -116,7 +116,7 @@ class Curves(NamedTuple):
 
 @styled
 def mean_curves(panels: list[Curves], label: str, share: bool) -> Figure:
-    """Means over time with a band of one standard deviation, in the cluster's colour, and some members thin.
+    """Draw means over time with a band of one standard deviation, in the cluster's colour, and some members thin.
 
     Args:
       label: of the vertical axis.

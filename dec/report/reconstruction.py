@@ -17,7 +17,7 @@ SHOWN = 8
 
 
 def reconstruction(run: Material, page: Page) -> list[Block]:
-    """Input, output and error of rows at random and of the worst, among a uniform sample of `SAMPLE` rows."""
+    """Return input, output and error of rows at random and of the worst, among a uniform sample of `SAMPLE` rows."""
     rng = np.random.default_rng(0)
     at = sampled(np.arange(len(run.rows)), SAMPLE)
     x, out = run.x(at).astype(np.float32), run.model.inverse_transform(run.codes[at])
@@ -45,7 +45,7 @@ def reconstruction(run: Material, page: Page) -> list[Block]:
 
 
 def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """The error [m] of reconstructions of rows [m, d], whose masks are taken over from the rows."""
+    """Return the error [m] of reconstructions of rows [m, d], whose masks are taken over from the rows."""
     difference = np.asarray(run.model.fit_.scaling.apply(x) - run.model.fit_.scaling.apply(out))
     if isinstance(run.view, Curves) and run.view.steps:
         steps, channels = run.view.steps, run.view.channels
@@ -56,7 +56,7 @@ def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
 
 
 def compression(run: Material, at: np.ndarray, x: np.ndarray, error: np.ndarray) -> Block:
-    """Bits that a row, its code and its cluster take, and the error of what is decoded from each: rows x at places."""
+    """Compare the bits of a row, of its code and of its cluster, and the errors of decoding each."""
     clusters = run.clusters[at]
     decoded = run.model.inverse_transform(np.nan_to_num(run.centres))
     inside = clusters >= 0

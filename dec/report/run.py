@@ -73,7 +73,7 @@ def write_report(
 
 
 def sentence(run: Material) -> str:
-    """The result in one sentence."""
+    """Return the result in one sentence."""
     metrics = run.metrics
     ok = ended_well(run)
     if not ok:
@@ -93,7 +93,7 @@ def sentence(run: Material) -> str:
 
 
 def cautions(run: Material) -> list[str]:
-    """What whoever uses this clustering should know first."""
+    """Return warnings that a user of this clustering should read first."""
     metrics, found = run.metrics, []
     seeds, k = metrics["seeds"], run.k
     failed = [row for row in seeds if row["status"] != "ok"]
@@ -125,7 +125,7 @@ def cautions(run: Material) -> list[str]:
 
 
 def facts(run: Material) -> list[tuple[str, str]]:
-    """The header."""
+    """Return the header."""
     environment, metrics = run.environment, run.metrics
     shape = " x ".join(f"{side:,}" for side in environment["data"]["shape"])
     seconds = ", ".join(f"{name} {value:.1f} s" for name, value in metrics["seconds"].items())
@@ -143,12 +143,12 @@ def facts(run: Material) -> list[tuple[str, str]]:
 
 
 def ended_well(run: Material) -> int:
-    """How many seeds did not fail."""
+    """Return the number of seeds that did not fail."""
     return sum(row["status"] == "ok" for row in run.metrics["seeds"])
 
 
 def seeds(run: Material) -> list[Block]:
-    """Scores of each seed, their mean, standard deviation and interval; the kept clustering by itself."""
+    """Return scores of each seed, their mean, standard deviation and interval; the kept clustering by itself."""
     rows, kept = run.metrics["seeds"], run.metrics["kept_seed"]
     names = [name for name in SCORES if any(row.get(name) is not None for row in rows)]
     others = [name for name in ("loss", "steps", "occupied", "smallest", "largest", "noise") if
@@ -180,7 +180,7 @@ def seeds(run: Material) -> list[Block]:
 
 
 def baselines(run: Material) -> list[Block]:
-    """The kept clustering against k-means on the same rows: their input, and their codes before refinement."""
+    """Return the kept clustering against k-means on the same rows: their input, and their codes before refinement."""
     if run.y is None or run.first is None:
         return []
     from sklearn.cluster import KMeans
@@ -203,7 +203,7 @@ def baselines(run: Material) -> list[Block]:
 
 
 def training(run: Material, page: Page) -> list[Block]:
-    """Curves of losses and of what each refresh saw."""
+    """Return curves of losses and of what each refresh saw."""
     if not len(run.history):
         return [Block("text", text="Nothing was trained: the method ends with its start.")]
     history = run.history.dropna(subset="loss")  # of a seed that diverged, what came before
@@ -219,7 +219,7 @@ def training(run: Material, page: Page) -> list[Block]:
 
 
 def classes(run: Material, page: Page) -> list[Block]:
-    """The confusion after matching, the recall of each class and the most confused pairs."""
+    """Return the confusion after matching, the recall of each class and the most confused pairs."""
     counts, match = run.confusion, matching(run.confusion)
     of_class, totals = {label: cluster for cluster, label in match.items()}, counts.sum(axis=1)  # without noise
     if run.prepared:
@@ -248,7 +248,7 @@ def classes(run: Material, page: Page) -> list[Block]:
 
 
 def outliers(run: Material) -> list[Block]:
-    """The rows with the highest anomaly score, of all there are."""
+    """Return the rows with the highest anomaly score, of all there are."""
     columns = index_columns(run.labels)
     top = run.labels.nlargest(ODD, "anomaly")
     rows = [[*row[columns], cluster_name(row["cluster"]), f"{row['confidence']:.3f}", f"{row['anomaly']:.2f}"]

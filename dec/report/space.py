@@ -26,7 +26,7 @@ SYMBOLS = ("circle", "diamond", "square", "cross", "x", "circle-open")  # plotly
 
 def turning(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], title: str,
             values: np.ndarray | None = None) -> bytes:
-    """A GIF of points in space that turns around once.
+    """Return a GIF of points in space that turns around once.
 
     Args:
       points: [m, 3].
@@ -71,7 +71,7 @@ def turning(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], title
 
 def interactive(points: np.ndarray, groups: np.ndarray, legend: Sequence[str], names: Sequence[str], title: str,
                 values: np.ndarray | None = None, pictures: np.ndarray | None = None) -> str:
-    """A page with points in space to turn, zoom and point at; a click in the legend isolates a group, two hide it.
+    """Return a page with points in space to turn and zoom; a click in the legend isolates a group, two hide it.
 
     Args:
       points, groups, legend, values: as of `turning`.

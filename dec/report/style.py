@@ -35,28 +35,28 @@ STYLE = {
 
 
 def colour(cluster: int) -> str:
-    """The colour of a cluster, the same in all figures: that of its number modulo ten, grey for noise (-1)."""
+    """Return the colour of a cluster, the same in all figures: that of its number modulo ten, grey for noise (-1)."""
     return NOISE if cluster < 0 else PALETTE[cluster % len(PALETTE)]
 
 
 def turn(cluster: int) -> int:
-    """How often the colours have been used up before this cluster: it decides on the marker and on the hatching."""
+    """Return how often the colors have been used up before this cluster, which decides on marker and hatching."""
     return 0 if cluster < 0 else cluster // len(PALETTE) % len(MARKERS)
 
 
 def cluster_name(cluster: int) -> str:
-    """What a cluster is called."""
+    """Return the name of a cluster."""
     return "noise" if cluster < 0 else str(cluster)
 
 
 def short(text: str, most: int = 28) -> str:
-    """A name as a label: on one line, cut off, and without control characters, which SVG does not allow."""
+    """Return a name as a label: on one line, cut off, without control characters, which SVG does not allow."""
     text = "".join(c for c in " ".join(str(text).split()) if c.isprintable())
     return text if len(text) <= most else text[:most - 1] + "…"
 
 
 def styled(make: Callable[..., Figure]) -> Callable[..., Figure]:
-    """A function that makes a figure, in the style of this package whatever the user's own settings."""
+    """Return a function that makes a figure, in the style of this package whatever the user's own settings."""
     @functools.wraps(make)
     def wrapped(*args, **options):
         with mpl.rc_context(STYLE):
@@ -66,7 +66,7 @@ def styled(make: Callable[..., Figure]) -> Callable[..., Figure]:
 
 
 def grid_of(panels: int, width: float = 3.6, height: float = 2.9, columns: int = 3) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels in rows of `columns`; sizes in inches of each."""
+    """Return a figure with panels in rows of `columns`; `width` and `height` are those of a panel in inches."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
@@ -77,7 +77,7 @@ def grid_of(panels: int, width: float = 3.6, height: float = 2.9, columns: int =
 
 
 def log_scale(axis: Axis) -> None:
-    """A logarithmic axis with plain numbers at it."""
+    """Make an axis logarithmic, with plain numbers at it."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
@@ -86,14 +86,14 @@ def log_scale(axis: Axis) -> None:
 
 
 def positive(values: np.ndarray) -> bool:
-    """Whether a logarithmic scale can show all values that are there and helps: they span more than a factor of 3."""
+    """Return whether a logarithmic scale can show all values and helps: they span more than a factor of 3."""
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     return len(values) > 0 and values.min() > 0 and values.max() > 3 * values.min()
 
 
 def rendered(figure: Figure, kind: str) -> bytes:
-    """A figure as a file of the kind png, svg or pdf at publication size; the same bytes for the same figure."""
+    """Return a figure as a file of the kind png, svg or pdf at publication size; the same bytes for the same figure."""
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
     dpi = 200 if kind == "svg" else 300  # of what is pixels; the SVG is also in the page
     stream = io.BytesIO()

@@ -44,7 +44,7 @@ def describe(run: config.Run) -> Description:
 
 
 def _columns(features: TableFeatures) -> list[str]:
-    """What becomes of the columns of a table, by what is done with them."""
+    """Return what becomes of the columns of a table, grouped by transformation."""
     found, places = [], features.transformer_.output_indices_
     for name, transformer, columns in features.transformer_.transformers_:
         width = places[name].stop - places[name].start
@@ -60,7 +60,7 @@ def _columns(features: TableFeatures) -> list[str]:
 
 
 def as_text(found: Description) -> str:
-    """The steps under each other, and the table of layers."""
+    """Return the steps under each other, and the table of layers."""
     lines = []
     for step in found.steps:
         lines += [*([] if not lines else ["  ↓"]), *step]

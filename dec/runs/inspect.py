@@ -19,7 +19,7 @@ MANY = 40  # lines of a table that are shown
 
 
 def inspect_data(spec: str, options: Features) -> str:
-    """What `spec` holds: kind, rows, labels, columns or sizes, and the feature vector of a row."""
+    """Describe what `spec` holds: kind, rows, labels, columns or sizes, and the feature vector of a row."""
     dataset = load(spec, features=options)
     check_options(options, spec, dataset)
     features, told, rows = fit_features(dataset, options, spec)
@@ -51,7 +51,7 @@ def _labels(dataset: Dataset) -> str:
 
 
 def _raw(dataset: Dataset, features: BaseEstimator | None) -> list[str]:
-    """A line or a table about the rows as they were read."""
+    """Return a line or a table about the rows as they were read."""
     x = dataset.x
     if dataset.kind == "table":
         table = features.describe(x)

@@ -53,6 +53,7 @@ class Pretrain:
 
     @property
     def steps_per_epoch(self) -> int:
+        """The number of steps in an epoch."""
         return -(-self.rows // self.batch_size)
 
     def _optimizer(self) -> tuple[optax.GradientTransformation, optax.Schedule]:

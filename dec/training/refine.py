@@ -58,14 +58,17 @@ class Refine:
 
     @property
     def steps_per_epoch(self) -> int:
+        """The number of batches that cover all rows."""
         return -(-self.rows // self.batch_size)
 
     @property
     def refresh_every(self) -> int:
+        """The number of steps between two refreshes."""
         return self.config.refresh_every or max(140, self.steps_per_epoch)
 
     @property
     def periods(self) -> int:
+        """The number of refreshes, 0 for a method without a loss."""
         return -(-self.config.steps // self.refresh_every) if self.method.loss else 0
 
     def _optimizer(self) -> tuple[optax.GradientTransformation, optax.Schedule]:
