@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,9 +18,9 @@ from dec.errors import UserError
 from dec.methods.base import Batch, Clock, Head, Method, View, labels_of
 from dec.training.augment import Augment
 from dec.training.batches import permute
-from dec.training.descend import descend, touched
 from dec.training.engine import CONVERGED, NOT_FINITE, RUNNING, Data, State, steps, sweep, weighted_mean
 from dec.training.optimizer import transform
+from dec.training.optimizer_step import leaves_read, update_leaves
 
 START_ROWS = 2**18  # at most so many rows, and so many of their values, are looked at to start the clusters
 START_VALUES = 2**28
@@ -105,7 +106,6 @@ class Refine:
         self, data: Data, extra: None, key: Key[Array, ""], state: State, index: Int[Array, ""]
     ) -> tuple[State, dict[str, Array]]:
         """Refresh; stop if hardly a row changed its cluster; else train up to the next refresh."""
-        (tx, rate), every = self._optimizer(), self.refresh_every
         if self.method.between:
             state = self._between(data, key, state, index)
         labels, rows, (stats, entropy) = self._refresh(data, state)
@@ -113,44 +113,14 @@ class Refine:
         to_the_end = self.method.between is not None or self.method.anneals
         converged = (index > 0) & (change < self.config.tolerance) & (not to_the_end)
 
-        def objective(trained: Trained, of_head: PyTree, batch: Batch, clock: Clock):
-            assert self.method.loss is not None  # else there are no periods
-            terms = self.method.loss(trained.net, Head(trained.params, of_head), batch, clock)
-            terms = {name: weighted_mean(term, batch.weight) for name, term in terms.items()}
-            return sum(terms.values()), terms
-
-        def draw(i) -> tuple[Batch, Clock]:
-            x, at, valid = batch_of(i)
-            weight, own = valid.astype(jnp.float32), jax.random.fold_in(key, ~i.astype(jnp.uint32))  # no epoch's key
-            batch = Batch(
-                x=self.augment(x, jax.random.fold_in(own, 1)) if self.augment else x,
-                clean=x,
-                rows=jax.tree.map(lambda a: a[at], rows) if self._keeps else self._assigned(state, x, weight)[1],
-                stats=stats,
-                weight=weight,
-                key=own,
-            )
-            return batch, self._clock(i)
-
-        first = index * every
+        every, first = self.refresh_every, index * self.refresh_every
         last_is_whole = self.config.steps % every == 0  # so that the count is known while tracing, see `steps`
         count = every if last_is_whole else jnp.minimum(every, self.config.steps - first)
-        batch_of = data.batches(key, first, min(every, self.config.steps), self.batch_size)
-        trained = Trained(state.net, state.head.params)
-        moves = self._free(touched(objective, trained, state.head.state, *jax.eval_shape(draw, first)))
+        batches = self._batches(data, key, first, state, rows, stats)
+        carry = Trained(state.net, state.head.params), state.head.state, state.optimizer
+        step = self._step(batches, jax.eval_shape(batches, first), carry)
+        (trained, of_head, optimizer), record = steps(step, carry, first, count, converged)
 
-        def step(i, carry):
-            trained, of_head, optimizer = carry
-            batch, clock = draw(i)
-            (loss, terms), gradient = jax.value_and_grad(objective, has_aux=True)(trained, of_head, batch, clock)
-            trained, optimizer = descend(tx, gradient, optimizer, trained, moves)
-            if self.method.update:
-                codes = self._codes(trained.net, batch.clean)
-                of_head = self.method.update(Head(trained.params, of_head), codes, batch)
-            return (trained, of_head, optimizer), {"loss": loss, **terms}
-
-        carry, record = steps(step, (trained, state.head.state, state.optimizer), first, count, converged)
-        trained, of_head, optimizer = carry
         status = jnp.where(converged, CONVERGED, jnp.where(jnp.isfinite(record["loss"]), RUNNING, NOT_FINITE))
         sizes = jnp.bincount(jnp.where(labels < 0, self.k, labels), length=self.k)  # noise is left out
         record |= {
@@ -159,11 +129,57 @@ class Refine:
             "smallest": sizes.min(),
             "largest": sizes.max(),
             "entropy": entropy / self.rows,
-            "learning_rate": rate(first),
+            "learning_rate": self._optimizer()[1](first),
         }
         head = Head(trained.params, of_head)
         taken = jnp.where(converged, first, first + count)
         return State(trained.net, head, optimizer, labels, status.astype(jnp.int32), taken), record
+
+    def _batches(
+        self, data: Data, key: Key[Array, ""], first: Int[Array, ""], state: State, rows: PyTree, stats: PyTree
+    ) -> Callable[[Int[Array, ""]], tuple[Batch, Clock]]:
+        """Return the function from a step of this period to its batch, with what the refresh computed."""
+        rows_of = data.batches(key, first, min(self.refresh_every, self.config.steps), self.batch_size)
+
+        def batch(i: Int[Array, ""]) -> tuple[Batch, Clock]:
+            x, at, valid = rows_of(i)
+            weight, own = valid.astype(jnp.float32), jax.random.fold_in(key, ~i.astype(jnp.uint32))  # no epoch's key
+            return Batch(
+                x=self.augment(x, jax.random.fold_in(own, 1)) if self.augment else x,
+                clean=x,
+                rows=jax.tree.map(lambda a: a[at], rows) if self._keeps else self._assigned(state, x, weight)[1],
+                stats=stats,
+                weight=weight,
+                key=own,
+            ), self._clock(i)
+
+        return batch
+
+    def _step(self, batches: Callable, shapes: tuple[Batch, Clock], carry: tuple) -> Callable:
+        """Return the function that takes one step of the optimizer; `shapes` are those of a batch."""
+        tx = self._optimizer()[0]
+        moves = self._unfrozen(leaves_read(self._objective, *carry[:2], *shapes))
+
+        def step(i: Int[Array, ""], carry: tuple[Trained, PyTree, PyTree]) -> tuple[tuple, dict[str, Array]]:
+            trained, of_head, optimizer = carry
+            batch, clock = batches(i)
+            (loss, terms), gradient = jax.value_and_grad(self._objective, has_aux=True)(trained, of_head, batch, clock)
+            trained, optimizer = update_leaves(tx, gradient, optimizer, trained, moves)
+            if self.method.update:
+                codes = self._codes(trained.net, batch.clean)
+                of_head = self.method.update(Head(trained.params, of_head), codes, batch)
+            return (trained, of_head, optimizer), {"loss": loss, **terms}
+
+        return step
+
+    def _objective(
+        self, trained: Trained, of_head: PyTree, batch: Batch, clock: Clock
+    ) -> tuple[Float[Array, ""], dict[str, Array]]:
+        """Return the loss of a batch and its terms."""
+        assert self.method.loss is not None  # else there are no periods
+        terms = self.method.loss(trained.net, Head(trained.params, of_head), batch, clock)
+        terms = {name: weighted_mean(term, batch.weight) for name, term in terms.items()}
+        return sum(terms.values()), terms  # type: ignore[return-value]  # there is a term
 
     def _between(self, data: Data, key: Key[Array, ""], state: State, index: Int[Array, ""]) -> State:
         """Apply the method's change of network and head, in the periods that begin a new run of `every` epochs."""
@@ -215,7 +231,7 @@ class Refine:
         (labels, rows), stats = sweep(chunk, data)
         return labels, rows, stats
 
-    def _free(self, moves: Trained) -> Trained:
+    def _unfrozen(self, moves: Trained) -> Trained:
         """Return the parts that move, without the part of the network that is frozen."""
         def part(path, move):
             return move and not self._frozen(path)

@@ -10,8 +10,8 @@ import optax
 from jaxtyping import PyTree
 
 
-def touched(f: Callable[..., Any], params: PyTree, *args: PyTree) -> PyTree:
-    """Which leaves of `params` an operation of f(params, *args) reads; that of any other has a gradient of 0.
+def leaves_read(f: Callable[..., Any], params: PyTree, *args: PyTree) -> PyTree:
+    """Return which leaves of `params` f(params, *args) reads; the gradient of any other leaf is 0.
 
     It is known while tracing: DEC never reads the decoder, half of its network's parameters.
     """
@@ -21,7 +21,7 @@ def touched(f: Callable[..., Any], params: PyTree, *args: PyTree) -> PyTree:
     return jax.tree.unflatten(structure, [id(variable) in read for variable in program.invars[: len(leaves)]])
 
 
-def descend(
+def update_leaves(
     tx: optax.GradientTransformation, gradient: PyTree, state: PyTree, params: PyTree, moves: PyTree
 ) -> tuple[PyTree, PyTree]:
     """Return new parameters and optimizer state, changed only where `moves` (True or False for each leaf) says so.
