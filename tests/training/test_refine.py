@@ -62,7 +62,7 @@ def test_a_frozen_encoder_is_all_that_codes_come_from():
                       embed_above=10, variational=True)
     net = Net.fresh(jax.random.key(0), build(network, 32))
     phase = Refine(make("idec"), 4, 300, 64, Refinement(freeze="encoder"))
-    moves = phase._free(Trained(jax.tree.map(lambda _: True, net), True)).net.params["params"]
+    moves = phase._unfrozen(Trained(jax.tree.map(lambda _: True, net), True)).net.params["params"]
     assert {name.rsplit("_", 1)[0]: all(jax.tree.leaves(layer)) for name, layer in moves.items()} == {
         "encoder": False, "embedding": False, "posterior": False, "decoder": True, "log": True}  # log_variance
 
