@@ -71,7 +71,7 @@ class Config:
                     limits = f"at least {least}" if most == math.inf else f"from {least} to {most}"
                     raise UserError(f"{field.name}={value!r} must be {limits}")
 
-    def said(self) -> dict[str, Any]:
+    def changed(self) -> dict[str, Any]:
         """Return the fields that are not as they are by default."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
                 if getattr(self, field.name) != field.default}
@@ -98,7 +98,7 @@ class Optimizer(Config):
         """Return this optimizer; where its name is "method", the `default` with all else that is set here."""
         if self.name != "method":
             return self
-        said = {name: value for name, value in self.said().items() if name != "name" and value is not None}
+        said = {name: value for name, value in self.changed().items() if name != "name" and value is not None}
         return dataclasses.replace(default, **said)
 
 

@@ -12,7 +12,7 @@ from dec import metrics
 from dec.config import Features, Network
 from dec.data import kinds
 from dec.data.dataset import Dataset
-from dec.data.kinds import KINDS, fit_features, numbers
+from dec.data.kinds import KINDS, fit_features, to_numbers
 from dec.metrics import EXTERNAL
 from dec.networks.autoencoder import build, parameter_table
 from dec.networks.registry import NETWORKS, NetworkKind
@@ -57,7 +57,7 @@ def test_a_kind_of_data(monkeypatch):
         names_of("Add a kind of data")
         signals = Dataset("tones", np.sin(np.arange(16) * np.array([[0.4], [1.6]])), kind="signal")
         features, _, rows = fit_features(signals, Features(), "tones")
-        index, x = numbers(features, signals, "tones", rows)[1:]
+        index, x = to_numbers(features, signals, "tones", rows)[1:]
         view = kinds.KINDS["signal"].view(signals, features, lambda: x)
     assert (x.shape, view.decode(x).shape, index["row"].tolist()) == ((2, 9), (2, 9, 1), [0, 1])
     assert "signal" not in KINDS

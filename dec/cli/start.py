@@ -84,7 +84,7 @@ def run_folder(args: argparse.Namespace, path: Path, new: bool = False) -> RunFo
     import jax
 
     from dec.runs.folder import RunFolder
-    from dec.training.mesh import LOST, agreed
+    from dec.training.mesh import LOST, first_process
 
     folder = RunFolder(path)
     if jax.process_index():
@@ -93,7 +93,7 @@ def run_folder(args: argparse.Namespace, path: Path, new: bool = False) -> RunFo
             shutil.copytree(path, folder.path, dirs_exist_ok=True)
     elif new:
         folder.create(args.force)
-    agreed(0)  # all have theirs before the first one writes
+    first_process(0)  # all have theirs before the first one writes
     if jax.process_count() > 1 and not jax.process_index():  # JAX ends such processes where nothing more can be said
         print(f"dec: {jax.process_count()} processes; if one is lost, all end within {LOST} s: go on, with as "
               f"many processes and devices as there are then, by --resume {folder}", file=sys.stderr)

@@ -119,7 +119,7 @@ def content_hash(x: Any) -> str:
             own = (hashlib.sha256(block.tobytes()).digest() for _, block in row_blocks(x, x.dtype, starts))
             return np.frombuffer(b"".join(own), np.uint8)
 
-        sha.update(np.concatenate(processes.together(block_starts(x), hashes)).data)
+        sha.update(np.concatenate(processes.map_shares(block_starts(x), hashes)).data)
     return sha.hexdigest()
 
 
@@ -204,7 +204,7 @@ def check_rows(x: Any, name: str) -> None:
         return np.int64(next(wrong, x.shape[0]))
 
     with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, which is what is looked for
-        row = min(map(int, processes.together(block_starts(x), first_wrong)))
+        row = min(map(int, processes.map_shares(block_starts(x), first_wrong)))
         if row < x.shape[0]:
             _, raw = next(row_blocks(x[row:row + 1], x.dtype))
             column = np.argmin(np.isfinite(raw[0].astype(np.float32)))

@@ -65,7 +65,7 @@ def check_options(options: Features, name: str, *datasets: Dataset) -> None:
       UserError: an option for other kinds of data.
     """
     kinds = {kind for data in datasets for kind in (data.kind, *(["table"] if data.column else []))}
-    for option, value in options.said().items():
+    for option, value in options.changed().items():
         meant = [name for name, kind in KINDS.items() if option in kind.options]
         if not kinds.intersection(meant):
             raise UserError(f"features.{option}={value!r} has no meaning for {name}, which holds data of the kind "
@@ -148,7 +148,7 @@ def _with_moved_modules(path: Path) -> bytes:
     return content.getvalue()
 
 
-def numbers(
+def to_numbers(
     features: BaseEstimator | None, dataset: Dataset, name: str, rows: Any = None
 ) -> tuple[Dataset, pd.DataFrame, Any]:
     """Turn the rows of a data set into the numbers that a fitted model takes.
@@ -181,7 +181,7 @@ def numbers(
     try:
         if rows is None:
             rows = ParquetRows(x, features) if isinstance(x, ParquetTable) else features.transform(x)
-            tell_strangers(features, rows, name)
+            warn_of_unknown(features, rows, name)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
     if hasattr(features, "windows") and features.window is not None:  # a recording became several rows
@@ -191,7 +191,7 @@ def numbers(
     return dataset, index, rows
 
 
-def tell_strangers(features: BaseEstimator, rows: Any, name: str) -> None:
+def warn_of_unknown(features: BaseEstimator, rows: Any, name: str) -> None:
     """Warn of new rows of which no category, or no word, was there in the fit: no score shows how unusual they are."""
     places = {"the text": slice(None)} if isinstance(features, TextFeatures) else {}
     if isinstance(features, TableFeatures) and not isinstance(rows, ParquetRows):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from dec.data.dataset import block_starts, check_rows, row_blocks
-from dec.data.processes import together
+from dec.data.processes import map_shares
 from dec.data.stream import Rows
 
 ROUNDING = 2.0**17  # |x| / standard deviation of a column from which float32 rounds away half a per cent of it
@@ -86,7 +86,7 @@ def total(x: Any, f: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     def own(starts):
         return sum(f(block) for _, block in row_blocks(x, np.float64, starts))
 
-    return np.sum(together(block_starts(x), own), axis=0)
+    return np.sum(map_shares(block_starts(x), own), axis=0)
 
 
 def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ def extremes(x: Any) -> tuple[np.ndarray, np.ndarray]:
             low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
         return np.stack([low, high])
 
-    lows, highs = np.stack(together(block_starts(x), own), axis=1)
+    lows, highs = np.stack(map_shares(block_starts(x), own), axis=1)
     return lows.min(axis=0), highs.max(axis=0)
 
 

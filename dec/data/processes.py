@@ -16,7 +16,7 @@ from dec.errors import UserError
 alone = False  # true where this process goes on without the others, which will not answer
 
 
-def together(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np.ndarray]:
+def map_shares(items: Sequence, find: Callable[[Sequence], np.ndarray]) -> list[np.ndarray]:
     """Return each process's result for its share of `items`, in their order; one result where a process is alone.
 
     That is where the items are fewer than the processes.

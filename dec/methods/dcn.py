@@ -10,7 +10,7 @@ from dec.methods.base import Head, Method, check_at_least
 from dec.methods.brb import KEEP, brb
 from dec.methods.kmeans import kmeans
 from dec.shallow.distances import squared_distances
-from dec.shallow.kmeans import chunks, dot, lloyd, table
+from dec.shallow.kmeans import chunks, distances_at_once, dot, lloyd
 
 COUNT = 100.0  # of rows, that a center has from the start: the authors' code
 
@@ -69,7 +69,7 @@ def dcn(lam: float = 0.005, recluster_every: int = 10, brb_every: int = 0, brb_k
     def between(key, net, head, view, clock):
         codes, old = view.encode(net), centers(head)
         origin = old.mean(axis=0)  # far from it, distances would lose their digits
-        rows = chunks(codes - origin, view.weight, max(table() // len(old), 1))
+        rows = chunks(codes - origin, view.weight, max(distances_at_once() // len(old), 1))
         return net, start(lloyd(rows, old - origin, 300, 0.0) + origin)
 
     method = Method(init, assign, loss, update=update, between=between if recluster_every else None,

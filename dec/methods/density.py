@@ -9,7 +9,7 @@ import numpy as np
 
 from dec.errors import UserError
 from dec.methods.base import Method, check_at_least
-from dec.methods.host import Found, Metric, by_rows
+from dec.methods.host import Found, Metric, cluster_rows
 
 DECILES = np.arange(1, 10) / 10
 
@@ -54,7 +54,7 @@ def dbscan(eps: float | None = None, min_samples: int = 5, metric: Metric = "euc
         core[found.core_sample_indices_] = True
         return Found(found.labels_, core, float(found.eps))
 
-    return by_rows(cluster, metric, noise=True)
+    return cluster_rows(cluster, metric, noise=True)
 
 
 def hdbscan(min_cluster_size: int = 15, min_samples: int = 5, metric: Metric = "euclidean") -> Method:
@@ -79,4 +79,4 @@ def hdbscan(min_cluster_size: int = 15, min_samples: int = 5, metric: Metric = "
         size, count = min(min_cluster_size, len(codes)), min(min_samples, len(codes))
         return Found(HDBSCAN(min_cluster_size=size, min_samples=count, copy=True).fit(codes).labels_)
 
-    return by_rows(cluster, metric, noise=True)
+    return cluster_rows(cluster, metric, noise=True)

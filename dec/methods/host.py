@@ -29,7 +29,7 @@ class Known(NamedTuple):
 
     rows: Float[Array, "m d"]
     log_q: Float[Array, "m k"]
-    joined: Bool[Array, " m"]  # which of them others may join
+    core: Bool[Array, " m"]  # which of them others may join
     radius: Float[Array, ""]  # and how near they must be
 
 
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     """Clusters of rows on the host."""
 
     labels: Int[np.ndarray, " m"]  # any numbers from 0; -1 is noise
-    joined: Bool[np.ndarray, " m"] | bool = True
+    core: Bool[np.ndarray, " m"] | bool = True
     radius: float = FAR
 
 
@@ -98,7 +98,7 @@ def sample(
     return codes[rows], weight[rows]
 
 
-def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, noise: bool = False) -> Method:
+def cluster_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, noise: bool = False) -> Method:
     """Return the method around cluster(codes [m, d], k, seed) on at most `MOST` rows; others join the nearest.
 
     Clusters are numbered by their size; the rows of more than k are noise. With the metric "cosine" all rows are scaled
@@ -121,11 +121,11 @@ def by_rows(cluster: Callable[[np.ndarray, int, int], Found], metric: Metric, no
             sizes = np.bincount(found.labels[found.labels >= 0], minlength=k)
             rank = np.argsort(np.argsort(-sizes, kind="stable"))
             kept = (found.labels >= 0) & (rank[found.labels] < k)
-            return np.where(kept, rank[found.labels], -1), np.broadcast_to(found.joined, len(codes)), found.radius
+            return np.where(kept, rank[found.labels], -1), np.broadcast_to(found.core, len(codes)), found.radius
 
-        labels, joined, radius = on_host(
+        labels, core, radius = on_host(
             find, (shape((m,), jnp.int32), shape((m,), bool), shape((), jnp.float32)), seed, codes, weight)
-        return Head((), Known(codes, certain(labels, k), joined, radius))
+        return Head((), Known(codes, certain(labels, k), core, radius))
 
     return Method(init, lambda head, codes: nearest(head.state, scaled(codes)), noise=noise, max_start_rows=MOST)
 
@@ -137,10 +137,10 @@ def certain(labels: Int[Array, " n"], k: int) -> Float[Array, "n k"]:
 
 def nearest(known: Known, codes: Float[Array, "n d"]) -> Float[Array, "n k"]:
     """Return the log assignments of each code's nearest row, `LOG_ZERO` where none is near, a `TABLE` at a time."""
-    center = known.joined @ known.rows / jnp.maximum(known.joined.sum(), 1)  # far from 0, distances lose their digits
+    center = known.core @ known.rows / jnp.maximum(known.core.sum(), 1)  # far from 0, distances lose their digits
     codes = codes - center
-    joined = jnp.where(known.joined[:, None], known.rows - center, 0)
-    rows = chunks(joined, known.joined, max(TABLE // len(codes), 1))
+    core = jnp.where(known.core[:, None], known.rows - center, 0)
+    rows = chunks(core, known.core, max(TABLE // len(codes), 1))
 
     def closer(best, chunk):
         least, at, first = best

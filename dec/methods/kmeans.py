@@ -11,7 +11,7 @@ import numpy as np
 from dec.methods.base import Head, Method, check_at_least
 from dec.methods.host import certain, on_host
 from dec.shallow.distances import squared_distances
-from dec.shallow.kmeans import kmeans as lloyd
+from dec.shallow.kmeans import kmeans as fit_kmeans
 
 
 def kmeans(restarts: int = 20) -> Method:
@@ -26,7 +26,7 @@ def kmeans(restarts: int = 20) -> Method:
     check_at_least(1, restarts=restarts)
 
     def init(key, net, view, k):
-        return Head(params=lloyd(key, view.encode(net), view.weight, k, restarts=restarts).centers)
+        return Head(params=fit_kmeans(key, view.encode(net), view.weight, k, restarts=restarts).centers)
 
     return Method(init, _nearest_center)
 

@@ -9,7 +9,7 @@ import numpy as np
 from dec.data.dataset import sample_rows
 from dec.errors import UserError
 from dec.methods.base import Method, Tree, check_at_least
-from dec.methods.host import Found, Metric, by_rows
+from dec.methods.host import Found, Metric, cluster_rows
 
 MERGED_ROWS = 2000  # of more rows, the tree of a uniform sample is shown
 
@@ -45,7 +45,7 @@ def agglomerative(linkage: Literal["ward", "average", "complete", "single"] = "w
             some = some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
         return [Tree(hierarchy.linkage(some, linkage), rows, f"{linkage} linkage")]
 
-    return by_rows(cluster, metric)._replace(artifacts=artifacts)
+    return cluster_rows(cluster, metric)._replace(artifacts=artifacts)
 
 
 def spectral(neighbors: int = 10, metric: Metric = "euclidean") -> Method:
@@ -68,4 +68,4 @@ def spectral(neighbors: int = 10, metric: Metric = "euclidean") -> Method:
         return Found(SpectralClustering(k, affinity="nearest_neighbors", n_neighbors=min(neighbors, len(codes)),
                                         random_state=seed).fit(codes).labels_)
 
-    return by_rows(cluster, metric)
+    return cluster_rows(cluster, metric)

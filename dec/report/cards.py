@@ -7,7 +7,7 @@ import numpy as np
 from dec.data.views import Cells, Curves, Images, Numbers, Texts
 from dec.report import figures, pictures
 from dec.report.clusters import Measured, describe, effects, neighbour, phrases, top
-from dec.report.material import Material, sampled
+from dec.report.material import RunData, sampled
 from dec.report.page import Block, Page, row_cells, table
 from dec.report.style import colour, short
 from dec.runs.folder import slug
@@ -19,7 +19,7 @@ FEATURES = 30  # rows of the heatmap
 SMALL = 0.2  # effects at least as large (Cohen: small) are drawn
 
 
-def overview(run: Material, page: Page) -> list[Block]:
+def overview(run: RunData, page: Page) -> list[Block]:
     """Return all clusters beside each other: sizes, a grid of images or mean curves, a heatmap."""
     labels, there = run.labels["cluster"].to_numpy(), sorted(run.largest[:MOST_CARDS])
     counts, noise = np.bincount(labels[labels >= 0], minlength=run.k), int((labels < 0).sum())
@@ -40,7 +40,7 @@ def overview(run: Material, page: Page) -> list[Block]:
     return blocks + (heat(run, page, there) if there else [])
 
 
-def in_clusters(run: Material, page: Page, columns: dict[str, np.ndarray]) -> list[Block]:
+def in_clusters(run: RunData, page: Page, columns: dict[str, np.ndarray]) -> list[Block]:
     """Return columns [m] in each cluster against all other rows."""
     there, blocks = sorted(run.largest[:MOST_CARDS]), []
     for name, values in columns.items() if there else ():
@@ -50,27 +50,27 @@ def in_clusters(run: Material, page: Page, columns: dict[str, np.ndarray]) -> li
     return blocks
 
 
-def against(run: Material, cluster: int, values: np.ndarray, title: str, logarithmic: bool) -> figures.Against:
+def against(run: RunData, cluster: int, values: np.ndarray, title: str, logarithmic: bool) -> figures.Against:
     """Return a column [m] in a cluster and in the rest."""
     inside = run.clusters == cluster
     return figures.Against(title, cluster, values[inside], values[~inside], logarithmic)
 
 
-def curves_of(run: Material, cluster: int, channel: int, title: str) -> pictures.Curves:
+def curves_of(run: RunData, cluster: int, channel: int, title: str) -> pictures.Curves:
     """Return one channel of up to 1000 members, drawn uniformly, and of the three most typical ones."""
     own = run.members[cluster].nearest
     curves, typical = (run.view.decode(run.x(at))[..., channel] for at in (sampled(own, 1000), own[:3]))
     return pictures.Curves(title, cluster, curves, typical)
 
 
-def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
+def heat(run: RunData, page: Page, there: list[int]) -> list[Block]:
     """Return clusters by what is measured of them, or by words: means, in standard deviations from that of all rows."""
     names, found = [], run.effects
     if found is not None:
         names = run.measured.names
     elif run.words is not None:
         few = max(2, FEATURES // len(there))
-        chosen = np.unique([word for cluster in there for word in run.telling[cluster][:few]]).astype(int)
+        chosen = np.unique([word for cluster in there for word in run.distinctive_words[cluster][:few]]).astype(int)
         names, none = list(run.words[0][chosen]), np.zeros(len(chosen), bool)
         found = effects(Measured(names, names, none, run.words[1][:, chosen].toarray()), run.clusters, run.k)
     if not names:
@@ -83,7 +83,7 @@ def heat(run: Material, page: Page, there: list[int]) -> list[Block]:
     return [page.figure("heatmap", figure, f"{what} in each cluster, in standard deviations from all rows{more}.")]
 
 
-def cards(run: Material, page: Page) -> list[Block]:
+def cards(run: RunData, page: Page) -> list[Block]:
     """Return a card for each cluster that has rows: a description, a figure of its kind, members."""
     counts, blocks = run.labels["cluster"].value_counts(), []
     soft = len(np.unique(run.confidence[run.clusters >= 0])) > 1
@@ -91,8 +91,8 @@ def cards(run: Material, page: Page) -> list[Block]:
         own, size = run.members[cluster], int(counts[cluster])
         apart = phrases(run.measured, run.effects, run.clusters, cluster) if run.measured is not None else []
         inner, columns = [], []
-        if run.words is not None and len(run.telling[cluster]):
-            words = run.words[0][run.telling[cluster]]
+        if run.words is not None and len(run.distinctive_words[cluster]):
+            words = run.words[0][run.distinctive_words[cluster]]
             apart.insert(0, "the words " + ", ".join(words[:6]))
             told = "Words that it has more of than the others"
             inner.append(Block("items", caption=told, rows=[", ".join(words[:15])]))
@@ -110,7 +110,7 @@ def cards(run: Material, page: Page) -> list[Block]:
         if soft:
             ends |= {"Most confident": own.doubtful[::-1], "Most doubtful": own.doubtful}
         for caption, at in ends.items():
-            inner += shown(run, at[:SHOWN if isinstance(run.view, Images) else 5], caption, columns)
+            inner += rows_shown(run, at[:SHOWN if isinstance(run.view, Images) else 5], caption, columns)
         other = neighbour(run.centres, cluster)
         near = "" if other is None else f" Its nearest neighbour is cluster {other}."
         measured = apart if run.view is not None else None
@@ -123,7 +123,7 @@ def cards(run: Material, page: Page) -> list[Block]:
     return blocks + ([Block("text", text=f"{left} smaller clusters have no card.")] if left else [])
 
 
-def class_parts(run: Material, cluster: int) -> list[tuple[str, float]]:
+def class_parts(run: RunData, cluster: int) -> list[tuple[str, float]]:
     """Return the up to two most frequent classes of a cluster and their fractions of it, at least a tenth each."""
     if run.confusion is None or cluster not in run.confusion:
         return []
@@ -131,7 +131,7 @@ def class_parts(run: Material, cluster: int) -> list[tuple[str, float]]:
     return list(parts[parts >= 0.1].items())
 
 
-def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> list[Block]:
+def histograms(run: RunData, page: Page, cluster: int, chosen: list[int]) -> list[Block]:
     """Compare a cluster with all other rows in the columns that set it apart."""
     panels = []
     for f in chosen:
@@ -143,7 +143,7 @@ def histograms(run: Material, page: Page, cluster: int, chosen: list[int]) -> li
                         "sizes are Cohen's d of numbers and h of parts; 0.2 is small, 0.8 large.")] if panels else []
 
 
-def shown(run: Material, at: np.ndarray, caption: str, columns: list[str] | None = None) -> list[Block]:
+def rows_shown(run: RunData, at: np.ndarray, caption: str, columns: list[str] | None = None) -> list[Block]:
     """Return rows at places of the sample as people see them: images, texts, values of columns, else names."""
     if not len(at) or run.view is None:
         return []

@@ -159,7 +159,7 @@ def _number(value: float, date: bool) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def telling(rows: Any, clusters: np.ndarray, k: int) -> list[np.ndarray]:
+def distinctive(rows: Any, clusters: np.ndarray, k: int) -> list[np.ndarray]:
     """Return for each cluster the columns of which it has more than the others, the most telling first.
 
     They are ordered by the mean tf-idf in the cluster less that of all other texts.

@@ -15,7 +15,7 @@ from dec.errors import UserError
 from dec.io import write
 from dec.metrics import matching
 from dec.report import figures, pictures, space
-from dec.report.material import Material, sampled
+from dec.report.material import RunData, sampled
 from dec.report.page import Block, Page
 from dec.report.style import cluster_name, short
 from dec.runs.folder import RunFolder, slug
@@ -67,7 +67,7 @@ def project(codes: np.ndarray, how: str, dimensions: int = 2) -> tuple[np.ndarra
     return at, points, f"UMAP {apart}", "UMAP"
 
 
-def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[str]) -> list[Block]:
+def codes_map(run: RunData, page: Page, maps: Sequence[str], colour: Sequence[str]) -> list[Block]:
     """Return maps of the codes in the plane or in space, colored by columns, and before and after refinement."""
     if not run.codes.shape[1]:
         return [Block("text", text="The method works on the input, of which no codes were kept: no map without data.")]
@@ -93,7 +93,7 @@ def codes_map(run: Material, page: Page, maps: Sequence[str], colour: Sequence[s
     return blocks + refined
 
 
-def before_and_after(run: Material, page: Page, how: str, at: np.ndarray, points: np.ndarray) -> Block:
+def before_and_after(run: RunData, page: Page, how: str, at: np.ndarray, points: np.ndarray) -> Block:
     """Return the codes before and after refinement (`at` and `points` of `project`) of rows with both."""
     rows, first = run.first
     shown, before, _, axes = project(first, how)
@@ -111,7 +111,7 @@ def before_and_after(run: Material, page: Page, how: str, at: np.ndarray, points
                        f"pretrained network, and by the refined one; each by {axes} of its own.")
 
 
-def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Block:
+def in_space(run: RunData, page: Page, how: str, colour: Sequence[str]) -> Block:
     """Return files of the codes in space, coloured by cluster and by each column; links to them."""
     at, points, told, _ = project(run.codes, "pca", 3)
     links, pictured = [], None
@@ -136,7 +136,7 @@ def in_space(run: Material, page: Page, how: str, colour: Sequence[str]) -> Bloc
     return Block("links", caption=told, rows=links)
 
 
-def _details(run: Material, at: np.ndarray) -> list[str]:
+def _details(run: RunData, at: np.ndarray) -> list[str]:
     """Return the name of each row, and what it holds: its first columns, or the beginning of its text."""
     if isinstance(run.view, Cells):
         frame = run.frame.iloc[at].iloc[:, :8]
@@ -147,7 +147,7 @@ def _details(run: Material, at: np.ndarray) -> list[str]:
     return [f"{run.names[i]}\n{row}".strip() for i, row in zip(at, rows)]
 
 
-def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
+def _colouring(run: RunData, name: str, at: np.ndarray) -> tuple[str, Any]:
     """Return a panel of `figures.scatter`: rows by a column, or by their clusters in another run."""
     if RunFolder(name).labels.is_file():
         return "clusters", run.elsewhere(Path(name))[at]
@@ -159,7 +159,7 @@ def _colouring(run: Material, name: str, at: np.ndarray) -> tuple[str, Any]:
     return "classes", (numbers, np.array([*map(str, most), "others"], object)[numbers])
 
 
-def class_numbers(run: Material) -> tuple[np.ndarray, np.ndarray]:
+def class_numbers(run: RunData) -> tuple[np.ndarray, np.ndarray]:
     """Return the color number of each row's class, that of its matched cluster if there is one, and its name."""
     classes = run.prepared.dataset.classes
     match = {label: cluster for cluster, label in matching(run.confusion).items()}

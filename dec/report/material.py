@@ -29,7 +29,7 @@ MOST_ROWS, MOST_VALUES = 100_000, 2**26  # above either, a uniform sample of the
 
 
 @dataclass
-class Material:
+class RunData:
     """A run as a report sees it; all that is of rows is of the sample `rows`, in its order.
 
     Attributes:
@@ -180,9 +180,9 @@ class Material:
         return None if self.measured is None else clusters.effects(self.measured, self.clusters, self.k)
 
     @cached_property
-    def telling(self) -> list[np.ndarray]:
+    def distinctive_words(self) -> list[np.ndarray]:
         """The columns of `words` that each cluster has more of, the most telling first."""
-        return clusters.telling(self.words[1], self.clusters, self.k)
+        return clusters.distinctive(self.words[1], self.clusters, self.k)
 
     @cached_property
     def measured(self) -> Measured | None:
@@ -243,7 +243,7 @@ def index_columns(labels: pd.DataFrame) -> list[str]:
     return list(labels.columns[:labels.columns.get_loc("cluster")]) if "cluster" in labels else []
 
 
-def gather(folder: Path) -> Material:
+def read_run(folder: Path) -> RunData:
     """Read the files of a finished run's folder, its model and its data."""
     files = RunFolder(folder)
     metrics, run, environment = files.read_metrics(), files.read_config(), files.read_environment()
@@ -269,4 +269,4 @@ def gather(folder: Path) -> Material:
     codes = np.load(files.embedding, mmap_mode="r")[rows] if stored else np.empty((len(rows), 0), np.float32)
     if not stored and model and prepared:  # of a method on the input they are kept only where it is small
         codes = model.transform(prepared.x[rows])
-    return Material(folder, metrics, environment, run, history, labels, rows, codes, prepared, gone, model)
+    return RunData(folder, metrics, environment, run, history, labels, rows, codes, prepared, gone, model)

@@ -13,7 +13,7 @@ from dec.data.views import Cells, Curves, Images
 from dec.methods.base import Tree, UnitMap
 from dec.report import pictures
 from dec.report.clusters import top
-from dec.report.material import Material, sampled
+from dec.report.material import RunData, sampled
 from dec.report.page import Block, Page, row_cells, table
 from dec.report.style import SEQUENTIAL, VALIDATION, cluster_name, colour, grid_of, log_scale, short, styled
 from dec.selection.choose_k import ROWS, knee, vote
@@ -23,7 +23,7 @@ LEAVES = 30  # groups of rows from which a tree is drawn
 PLANES = 6  # columns whose means are drawn on a map of units
 
 
-def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
+def own(run: RunData, page: Page, ks: int | None = None) -> list[Block]:
     """Return the figures of this method and of a choice of k; with `ks`, the elbow of the codes for k = 1 .. ks."""
     blocks, choice = [], run.metrics.get("choice")
     if choice and choice["table"]:
@@ -40,19 +40,19 @@ def own(run: Material, page: Page, ks: int | None = None) -> list[Block]:
     for artifact in state.method.artifacts(state.head, run.codes) if state.method.artifacts else ():
         blocks += units(run, page, artifact) if isinstance(artifact, UnitMap) else [merged(run, page, artifact)]
     if state.method.sample:
-        blocks += made_up(run, page)
+        blocks += generated(run, page)
     return blocks
 
 
 # Maps of units.
 
-def units(run: Material, page: Page, found: UnitMap) -> list[Block]:
+def units(run: RunData, page: Page, found: UnitMap) -> list[Block]:
     """Return figures of a self-organising map: prototypes, distances, rows, clusters, means of columns."""
     shape, prototypes, clusters = (found.height, found.width), found.prototypes, found.clusters
     at = pairwise_distances_argmin(run.codes, prototypes)
     hits = np.bincount(at, minlength=len(prototypes))
     about = "the sample's rows" if len(run.rows) < len(run.labels) else "rows"
-    maps = {"distance to neighbours": apart(prototypes, shape), "rows": hits}
+    maps = {"distance to neighbours": u_matrix(prototypes, shape), "rows": hits}
     blocks = [page.figure("units", unit_maps(shape, maps, clusters),
                           "The units of the map on their grid: the mean distance to the prototypes of the neighbouring "
                           f"units, the number of {about} that are nearest to each, and the cluster it is put in.")]
@@ -70,7 +70,7 @@ def units(run: Material, page: Page, found: UnitMap) -> list[Block]:
     return blocks
 
 
-def apart(prototypes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def u_matrix(prototypes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the U-matrix [u]: each unit's mean distance to the prototypes of its neighbours on the map."""
     beside = map_distances(*shape) == 1
     return (beside * pairwise_distances(prototypes)).sum(axis=1) / np.maximum(beside.sum(axis=1), 1)
@@ -112,7 +112,7 @@ def prototype_map(prototypes: np.ndarray, shape: tuple[int, int], clusters: np.n
 
 # Rows that are made up.
 
-def made_up(run: Material, page: Page) -> list[Block]:
+def generated(run: RunData, page: Page) -> list[Block]:
     """Return rows that the model draws from each cluster, the largest ones first where they are many."""
     there = sorted(run.largest[:40])
     if isinstance(run.view, Images):
@@ -137,7 +137,7 @@ def made_up(run: Material, page: Page) -> list[Block]:
 
 # Trees.
 
-def merged(run: Material, page: Page, tree: Tree) -> Block:
+def merged(run: RunData, page: Page, tree: Tree) -> Block:
     """Return the last merges of a tree."""
     m = len(tree.rows)
     again = "" if m == len(run.labels) else f", done again on a uniform sample of {m:,} rows"

@@ -8,15 +8,15 @@ import numpy as np
 
 from dec.data.views import Curves, Images
 from dec.report import pictures
-from dec.report.cards import shown
-from dec.report.material import Material, sampled
+from dec.report.cards import rows_shown
+from dec.report.material import RunData, sampled
 from dec.report.page import Block, Page, table
 
 SAMPLE = 2000  # rows that are decoded
 SHOWN = 8
 
 
-def reconstruction(run: Material, page: Page) -> list[Block]:
+def reconstruction(run: RunData, page: Page) -> list[Block]:
     """Return input, output and error of rows at random and of the worst, among a uniform sample of `SAMPLE` rows."""
     rng = np.random.default_rng(0)
     at = sampled(np.arange(len(run.rows)), SAMPLE)
@@ -41,10 +41,10 @@ def reconstruction(run: Material, page: Page) -> list[Block]:
                  for title, rows in (("at random", some), ("worst", worst))}
         return [*blocks, page.figure("reconstruction", pictures.reconstructed_curves(parts),
                                      "Input and output, the first channel.")]
-    return blocks + shown(run, at[worst], f"The worst {about}")
+    return blocks + rows_shown(run, at[worst], f"The worst {about}")
 
 
-def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
+def squared_errors(run: RunData, x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Return the error [m] of reconstructions of rows [m, d], whose masks are taken over from the rows."""
     difference = np.asarray(run.model.fit_.scaling.apply(x) - run.model.fit_.scaling.apply(out))
     if isinstance(run.view, Curves) and run.view.steps:
@@ -55,7 +55,7 @@ def squared_errors(run: Material, x: np.ndarray, out: np.ndarray) -> np.ndarray:
     return (difference**2).mean(axis=1)
 
 
-def compression(run: Material, at: np.ndarray, x: np.ndarray, error: np.ndarray) -> Block:
+def compression(run: RunData, at: np.ndarray, x: np.ndarray, error: np.ndarray) -> Block:
     """Compare the bits of a row, of its code and of its cluster, and the errors of decoding each."""
     clusters = run.clusters[at]
     decoded = run.model.inverse_transform(np.nan_to_num(run.centres))

@@ -11,10 +11,10 @@ import pandas as pd
 from dec.errors import UserError
 from dec.metrics import external, matching
 from dec.report import figures
-from dec.report.cards import cards, in_clusters, overview, shown
+from dec.report.cards import cards, in_clusters, overview, rows_shown
 from dec.report.comparison import comparison_report, made_with
 from dec.report.maps import codes_map
-from dec.report.material import Material, gather, index_columns, sampled
+from dec.report.material import RunData, index_columns, read_run, sampled
 from dec.report.methods import own
 from dec.report.page import Block, Page, digits, table
 from dec.report.reconstruction import reconstruction
@@ -55,7 +55,7 @@ def write_report(
     if elbow is not None and elbow < 3:
         raise UserError(f"--elbow {elbow} must be at least 3: a knee needs numbers of clusters on both sides")
     RunFolder(folder).results()  # says how to go on where nothing is finished
-    run, page = gather(folder), Page(folder, formats)
+    run, page = read_run(folder), Page(folder, formats)
     columns = {name: run.column(name) for name in colour if not RunFolder(name).labels.is_file()}  # told at once
     sections = {"Scores": seeds(run) + baselines(run)}
     if len(run.labels):
@@ -72,7 +72,7 @@ def write_report(
                       command=run.environment["command"], sections=sections)
 
 
-def sentence(run: Material) -> str:
+def sentence(run: RunData) -> str:
     """Return the result in one sentence."""
     metrics = run.metrics
     ok = ended_well(run)
@@ -92,7 +92,7 @@ def sentence(run: Material) -> str:
     return begin + ("." if ok < 2 else f"; its seeds agree with an ARI of {agreement:.2f} on average.")
 
 
-def cautions(run: Material) -> list[str]:
+def cautions(run: RunData) -> list[str]:
     """Return warnings that a user of this clustering should read first."""
     metrics, found = run.metrics, []
     seeds, k = metrics["seeds"], run.k
@@ -124,7 +124,7 @@ def cautions(run: Material) -> list[str]:
     return found
 
 
-def facts(run: Material) -> list[tuple[str, str]]:
+def facts(run: RunData) -> list[tuple[str, str]]:
     """Return the header."""
     environment, metrics = run.environment, run.metrics
     shape = " x ".join(f"{side:,}" for side in environment["data"]["shape"])
@@ -142,12 +142,12 @@ def facts(run: Material) -> list[tuple[str, str]]:
     ]
 
 
-def ended_well(run: Material) -> int:
+def ended_well(run: RunData) -> int:
     """Return the number of seeds that did not fail."""
     return sum(row["status"] == "ok" for row in run.metrics["seeds"])
 
 
-def seeds(run: Material) -> list[Block]:
+def seeds(run: RunData) -> list[Block]:
     """Return scores of each seed, their mean, standard deviation and interval; the kept clustering by itself."""
     rows, kept = run.metrics["seeds"], run.metrics["kept_seed"]
     names = [name for name in SCORES if any(row.get(name) is not None for row in rows)]
@@ -179,7 +179,7 @@ def seeds(run: Material) -> list[Block]:
     return blocks
 
 
-def baselines(run: Material) -> list[Block]:
+def baselines(run: RunData) -> list[Block]:
     """Return the kept clustering against k-means on the same rows: their input, and their codes before refinement."""
     if run.y is None or run.first is None:
         return []
@@ -202,7 +202,7 @@ def baselines(run: Material) -> list[Block]:
                   "per cent; the improvement is (new - old) / old. By one seed only; dec compare does it for several.")]
 
 
-def training(run: Material, page: Page) -> list[Block]:
+def training(run: RunData, page: Page) -> list[Block]:
     """Return curves of losses and of what each refresh saw."""
     if not len(run.history):
         return [Block("text", text="Nothing was trained: the method ends with its start.")]
@@ -218,7 +218,7 @@ def training(run: Material, page: Page) -> list[Block]:
     return blocks
 
 
-def classes(run: Material, page: Page) -> list[Block]:
+def classes(run: RunData, page: Page) -> list[Block]:
     """Return the confusion after matching, the recall of each class and the most confused pairs."""
     counts, match = run.confusion, matching(run.confusion)
     of_class, totals = {label: cluster for cluster, label in match.items()}, counts.sum(axis=1)  # without noise
@@ -243,11 +243,11 @@ def classes(run: Material, page: Page) -> list[Block]:
     for name, other, _ in pairs[:3] if run.y is not None else ():
         label = run.prepared.dataset.classes.index(name)
         at = np.flatnonzero((run.y == label) & (run.clusters == other))[:10]
-        blocks += shown(run, at, f"Class {name} in cluster {cluster_name(other)}")
+        blocks += rows_shown(run, at, f"Class {name} in cluster {cluster_name(other)}")
     return blocks
 
 
-def outliers(run: Material) -> list[Block]:
+def outliers(run: RunData) -> list[Block]:
     """Return the rows with the highest anomaly score, of all there are."""
     columns = index_columns(run.labels)
     top = run.labels.nlargest(ODD, "anomaly")
@@ -259,4 +259,4 @@ def outliers(run: Material) -> list[Block]:
     at = np.flatnonzero(np.isin(run.rows, top.index[:10]))
     at = at[np.argsort(-run.labels["anomaly"].to_numpy()[run.rows[at]], kind="stable")]
     which = "The first ten of them" if len(run.rows) == len(run.labels) else "Those of the first ten in the sample"
-    return blocks + shown(run, at, which)
+    return blocks + rows_shown(run, at, which)

@@ -136,7 +136,8 @@ def assess(
         "n": x.shape[0],
         "n_clusters": k,
         "choice": session.choice,
-        "augmentation": run.model.augmentation.said() if methods.make(run.method, run.options).space == "codes" else {},
+        "augmentation": {} if methods.make(run.method, run.options).space == "input" else
+                        run.model.augmentation.changed(),
         "kept_seed": int(estimator.fit_seed_) if fitted else None,
         "seeds": seeds,
         "internal": inner,

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from dec.config import Features
 from dec.data.dataset import Dataset, row_blocks
-from dec.data.kinds import check_options, fit_features, numbers
+from dec.data.kinds import check_options, fit_features, to_numbers
 from dec.data.readers import load
 from dec.data.stream import ParquetTable
 from dec.io import markdown
@@ -31,7 +31,7 @@ def inspect_data(spec: str, options: Features) -> str:
         dataset, rows = Dataset(dataset.name, dataset.x.sample, kind="table"), None
         lines.append(f"sample    {len(dataset)} rows, drawn uniformly; all that follows is about them")
     lines += _raw(dataset, features)
-    _, index, x = numbers(features, dataset, spec, rows)
+    _, index, x = to_numbers(features, dataset, spec, rows)
     sparse = f", sparse: {x.nnz / x.shape[0]:.0f} values a row that are not 0" if issparse(x) else ""
     lines += ["", f"features  {x.shape[0]} x {x.shape[1]} {x.dtype}{sparse}"]
     if features is not None:

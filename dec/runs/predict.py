@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from dec import config, metrics
 from dec.data.dataset import Dataset
-from dec.data.kinds import numbers
+from dec.data.kinds import to_numbers
 from dec.data.readers import load
 from dec.data.readers.tabular import missing_rows
 from dec.data.transformers.table import TableFeatures
@@ -59,7 +59,7 @@ def model_and_rows(folder: Path, spec: str) -> tuple[DeepClustering, Dataset, pd
             dataset = dataset.take(np.flatnonzero(~gone), dataset.source + told)
     else:
         dataset = load(spec, features=options, labels=False)
-    dataset, index, x = numbers(features, dataset, spec)
+    dataset, index, x = to_numbers(features, dataset, spec)
     if x.shape[1] != model.n_features_in_:
         raise UserError(f"{spec} has {x.shape[1]} columns, but the model was fitted on {model.n_features_in_}; give "
                         "data of that width")

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 
 from dec import config, methods
 from dec.data.dataset import Dataset
-from dec.data.kinds import check_options, fit_features, numbers
+from dec.data.kinds import check_options, fit_features, to_numbers
 from dec.data.readers import load
 from dec.errors import UserError
 from dec.networks.autoencoder import build
@@ -97,8 +97,8 @@ def _read(data: str, limit: int | None, options: config.Features, pretrain_on: s
     check_options(options, data, dataset, training)
     features, told, rows = fit_features(training, options, pretrain_on or data)
     dataset = dataclasses.replace(dataset, source=dataset.source + told)
-    dataset, index, x = numbers(features, dataset, data, rows if pretrain_on is None else None)
-    other = None if pretrain_on is None else numbers(features, training, pretrain_on, rows)[2]
+    dataset, index, x = to_numbers(features, dataset, data, rows if pretrain_on is None else None)
+    other = None if pretrain_on is None else to_numbers(features, training, pretrain_on, rows)[2]
     if other is not None and other.shape[1] != x.shape[1]:
         raise UserError(f"--pretrain-on {pretrain_on} has {other.shape[1]} columns, --data {data} has {x.shape[1]}; "
                         "they must be alike")

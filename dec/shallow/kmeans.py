@@ -65,7 +65,7 @@ def kmeans(
     columns. An empty cluster's centre moves to the row farthest from its own centre, one cluster an iteration, unless
     that row is nearer than the tolerance. With fewer than k distinct rows some clusters stay empty.
 
-    Memory beyond the data is n·restarts floats while seeding and `table()` floats after, for any k.
+    Memory beyond the data is n·restarts floats while seeding and `distances_at_once()` floats after, for any k.
 
     Args:
       key: a threefry key; the result is a pure function of it and of the data.
@@ -83,7 +83,7 @@ def kmeans(
     x = jnp.where(weight[:, None] > 0, x, 0).astype(jnp.float32)
     total = jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
     mean = dot(weight, x) / total
-    rows = chunks(x - mean, weight, max(table() // (restarts * k), 1))
+    rows = chunks(x - mean, weight, max(distances_at_once() // (restarts * k), 1))
     threshold = tolerance * jnp.sum(rows.weight[..., None] * rows.x**2) / (total * d)
 
     def run(key: Key[Array, ""]) -> tuple[Float[Array, "k d"], Float[Array, ""]]:
@@ -101,7 +101,7 @@ def kmeans(
     return KMeans(centers + mean, labels.reshape(-1)[:n], inertia.sum())
 
 
-def table() -> int:
+def distances_at_once() -> int:
     """Entries of a table of distances on this device."""
     return TABLE if jax.default_backend() == "cpu" else LARGE
 

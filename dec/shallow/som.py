@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from dec.shallow.distances import squared_distances
-from dec.shallow.kmeans import chunks, dot, sweep, table
+from dec.shallow.kmeans import chunks, distances_at_once, dot, sweep
 
 MEASURED_ROWS = 2000  # at most so many for the trustworthiness, which compares each with all others
 LEAST_MASS = 1e-20  # below it a prototype stays: the sums would lose their digits
@@ -75,7 +75,7 @@ def fit_map(
     x = jnp.where(weight[:, None] > 0, x, 0).astype(jnp.float32)
     share = weight / jnp.maximum(weight.sum(), jnp.finfo(jnp.float32).tiny)
     mean = dot(share, x)
-    rows = chunks(x - mean, weight, max(table() // (height * width), 1))
+    rows = chunks(x - mean, weight, max(distances_at_once() // (height * width), 1))
     distances = jnp.asarray(map_distances(height, width))
 
     def move(i: Int[Array, ""], prototypes: Float[Array, "u d"]) -> Float[Array, "u d"]:

@@ -51,7 +51,7 @@ class Data:
         """Return the rows, scaled, float32."""
         if isinstance(rows, slice) and not (isinstance(self.x, jax.Array) and len(self.x) == self.n):
             rows = jnp.arange(*rows.indices(self.n))
-        return self.scaling.apply(mesh.shared(self.x[rows]))  # type: ignore[arg-type,index]
+        return self.scaling.apply(mesh.shard_batch(self.x[rows]))  # type: ignore[arg-type,index]
 
     def batches(
         self, key: Key[Array, ""], first: Int[Array, ""], steps: int, size: int
@@ -174,7 +174,7 @@ def _chunk(phase, how, data, extra, keys, state, first, count):
 
     start = state, records, jnp.zeros(len(keys), jnp.int32), jnp.int32(0)
     state, records, done, _ = lax.while_loop(going, period, start)
-    return state, mesh.everywhere((records, done, state.status, state.step))
+    return state, mesh.replicate((records, done, state.status, state.step))
 
 
 class Visit(NamedTuple):
@@ -211,8 +211,8 @@ def run(
       visit: called between chunks.
     """
     first, count = start, 1
-    while first < phase.periods and bool(np.any(np.asarray(mesh.gathered(state.status)) == RUNNING)):
-        count = mesh.agreed(min(count, RECORDS, phase.periods - first))
+    while first < phase.periods and bool(np.any(np.asarray(mesh.gather(state.status)) == RUNNING)):
+        count = mesh.first_process(min(count, RECORDS, phase.periods - first))
         traced, began = TRACES[phase.name], time.perf_counter()
         window = jnp.int32(first), jnp.int32(count)
         state, seen = _chunk(phase, execution(), data, extra, keys, state, *window)
@@ -284,7 +284,7 @@ def sweep(
         return f(data[rows if at is None else at[rows]], (index < n).astype(jnp.float32))
 
     rows, sums = lax.map(one, jnp.arange(-(-n // size)))
-    return mesh.everywhere((
+    return mesh.replicate((
         jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], rows),
         jax.tree.map(lambda a: a.sum(0), sums),
     ))

@@ -43,7 +43,7 @@ def _start(phase: Refine, data, keys, nets, how: str):
 
 @partial(jax.jit, static_argnames=("phase", "how"))
 def _labels(phase: Refine, data, states, how: str):
-    return mesh.everywhere(over_seeds(phase.labels, how)(data, states))
+    return mesh.replicate(over_seeds(phase.labels, how)(data, states))
 
 
 def fit(
@@ -74,7 +74,7 @@ def fit(
     """
     n, d = x.shape[:2]
     check_sizes(n, k)
-    spare_maps()
+    free_memory_maps()
     if model.network.output == "mixed" and method.space == "codes" and not isinstance(x, ParquetRows):
         check_values(model.network.blocks, x)
     mesh.check(len(session.seeds), model.batch_size)
@@ -140,7 +140,7 @@ def _refined(
         return states, np.asarray(_labels(phase, data, states, how))
 
 
-def spare_maps() -> None:
+def free_memory_maps() -> None:
     """Forget compiled programs where they have an eighth of the memory maps that Linux allows a process.
 
     Ten fits with other settings keep so many, and 700 MB; a hundred would end in a segmentation fault.
@@ -179,7 +179,7 @@ def sample_codes(
     n = x.shape[0]
     data = place(Subset(x, sample_rows(n, min(n, most))), scaling, model.stream_above)
     with reading(data.x):
-        return np.asarray(mesh.gathered(data[:][None] if nets is None else pretrained.encode_seeds(data, nets)))
+        return np.asarray(mesh.gather(data[:][None] if nets is None else pretrained.encode_seeds(data, nets)))
 
 
 def check_sizes(n: int, k: int | Literal["auto"]) -> None:

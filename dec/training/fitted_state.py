@@ -87,7 +87,7 @@ class FittedState:
         net = None if self.nets is None else self._one(self.nets, seed)
         data = place(x, self.scaling, self.model.stream_above)
         with reading(data.x):
-            return jax.tree.map(lambda a: np.asarray(a)[:n], mesh.gathered(program(data, net, *args)))
+            return jax.tree.map(lambda a: np.asarray(a)[:n], mesh.gather(program(data, net, *args)))
 
     def decode(self, codes: Float[np.ndarray, "n c"], seed: int | None = None) -> Float[np.ndarray, "n d"]:
         """Return reconstructions from codes, on the scale of the data."""

@@ -61,7 +61,7 @@ def check(seeds: int, batch_size: int) -> None:
         raise UserError(f"batch_size={batch_size} must be a multiple of the mesh's {DATA}={size(DATA)}")
 
 
-def divided(x: Rows, dtype: np.dtype) -> Array:
+def shard_rows(x: Rows, dtype: np.dtype) -> Array:
     """Return rows divided along 'data', filled up with zeros; a process reads those of its own devices alone."""
     n, devices = x.shape[0], size(DATA)
 
@@ -75,29 +75,29 @@ def divided(x: Rows, dtype: np.dtype) -> Array:
     return jax.make_array_from_callback(shape, NamedSharding(jax.sharding.get_mesh(), P(DATA)), part)
 
 
-def shared(x: Array) -> Array:
+def shard_batch(x: Array) -> Array:
     """Return the rows of a batch or chunk, a part for each device along 'data'."""
     return lax.with_sharding_constraint(x, P(DATA)) if size(DATA) > 1 and len(x) % size(DATA) == 0 else x
 
 
-def everywhere(tree: PyTree) -> PyTree:
+def replicate(tree: PyTree) -> PyTree:
     """Inside jit: the same on every device, whatever it is made from."""
     return lax.with_sharding_constraint(tree, P()) if jax.sharding.get_abstract_mesh().shape else tree
 
 
-def gathered(tree: PyTree) -> PyTree:
+def gather(tree: PyTree) -> PyTree:
     """Return a tree that any process can read all of."""
-    return jax.jit(everywhere)(tree) if jax.process_count() > 1 else tree
+    return jax.jit(replicate)(tree) if jax.process_count() > 1 else tree
 
 
-def agreed(value: int) -> int:
+def first_process(value: int) -> int:
     """Return the value of process 0 in all processes: what depends on clocks must not differ between them."""
     if jax.process_count() == 1:
         return value
     return int(multihost_utils.broadcast_one_to_all(np.int32(value)))
 
 
-def anywhere(value: bool) -> bool:
+def any_process(value: bool) -> bool:
     """Return whether any process says so."""
     return bool(np.any(multihost_utils.process_allgather(np.array(value)))) if jax.process_count() > 1 else value
 

@@ -189,7 +189,7 @@ def put(x: Rows, stream_above: float) -> Array | Sparse | Streamed:
         _OPEN[number] = Windows(x, window_rows(x), dtype)
         return Streamed(jnp.int32(number), tuple(x.shape), dtype)
     if mesh.size(mesh.DATA) > 1 and not issparse(x[:0]):
-        return mesh.divided(x, _held(x))
+        return mesh.shard_rows(x, _held(x))
     x = x[:]
     return Sparse.of(x) if issparse(x) else jnp.asarray(np.asarray(x, _held(x)))
 

@@ -19,7 +19,7 @@ import numpy as np
 from dec.io import write
 from dec.training.checkpoint import Checkpoints
 from dec.training.engine import RUNNING, Phase, Visit, run
-from dec.training.mesh import agreed, anywhere, gathered
+from dec.training.mesh import any_process, first_process, gather
 
 
 class CompileClock:
@@ -118,7 +118,7 @@ class Session:
 
     def _stop(self) -> bool:
         """Return whether any process was asked to stop; all come here together."""
-        self.interrupted = anywhere(bool(self.signal) or self.interrupted)
+        self.interrupted = any_process(bool(self.signal) or self.interrupted)
         return self.interrupted
 
     def run(self, phase: Phase, data, extra, keys, state, start: int, seeds: list[int], encode) -> Any:
@@ -140,19 +140,19 @@ class Session:
                 self.phase, self.step, self.running = phase.name, int(visit.step.max()), seeds
                 last = np.maximum(visit.done - 1, 0)  # where a seed stopped within the chunk
                 self.terms = {n: values[np.arange(len(last)), last] for n, values in visit.records.items()}
-                self.codes = lambda: np.asarray(encode(data, gathered(visit.state.net)))
+                self.codes = lambda: np.asarray(encode(data, gather(visit.state.net)))
                 self.callback(self)
             least = float(os.environ.get("DEC_CHECKPOINT_SECONDS", 60))  # between two checkpoints of a phase
-            due = agreed(visit.finished or time.perf_counter() - self._saved >= least)
+            due = first_process(visit.finished or time.perf_counter() - self._saved >= least)
             stop = self._stop()
             if self.checkpoints and (due or stop):
                 self._tick()
                 about = {"history": self.history, "seconds": self.seconds, "seeds": seeds, "choice": self.choice}
-                self.checkpoints.save(phase.name, visit.next, gathered(visit.state), about)
+                self.checkpoints.save(phase.name, visit.next, gather(visit.state), about)
                 self._saved = time.perf_counter()
             return stop
 
-        return state if self._stop() else gathered(run(phase, data, extra, keys, state, visit, start))
+        return state if self._stop() else gather(run(phase, data, extra, keys, state, visit, start))
 
     def write_log(self) -> None:
         """Write the whole history anew: what a resumed run or a cache brought along belongs in it too."""

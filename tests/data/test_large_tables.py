@@ -9,7 +9,7 @@ import dec
 from dec.config import Features
 from dec.data import dataset as base
 from dec.data import stream
-from dec.data.kinds import fit_features, numbers
+from dec.data.kinds import fit_features, to_numbers
 from dec.data.readers import load
 from dec.data.stream import ParquetRows
 from dec.training import rows
@@ -43,7 +43,7 @@ def fitted(frame, **options):
     """(features, what is told of them, the rows) of a frame."""
     data = load(write(frame), features=Features(id="id", label="group", **options))
     features, told, rows = fit_features(data, Features(**options), "mine")
-    again = numbers(features, data, "mine")[2]
+    again = to_numbers(features, data, "mine")[2]
     np.testing.assert_array_equal(rows[:], again[:])
     return features, told, again
 

@@ -96,7 +96,7 @@ def test_two_processes_read_their_own_rows_and_find_what_one_finds():
 
 
 def test_one_process_has_all():
-    assert processes.together(range(5), list) == [[0, 1, 2, 3, 4]]
+    assert processes.map_shares(range(5), list) == [[0, 1, 2, 3, 4]]
 
 
 if __name__ == "__main__":

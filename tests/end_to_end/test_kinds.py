@@ -24,7 +24,7 @@ def texts():
     return [" ".join(rng.choice(words[g], 12)) + " <br /> and the end" for g in GROUP]
 
 
-def numbers():
+def to_numbers():
     return np.random.default_rng(0).normal(0, 0.2, (N, 12)) + GROUP[:, None] * 3
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dec.methods import host
 from dec.methods.base import View, labels_of
-from dec.methods.host import Found, Known, by_rows, certain, nearest, on_host
+from dec.methods.host import Found, Known, certain, cluster_rows, nearest, on_host
 
 KEY = jax.random.key(0)
 shape = jax.ShapeDtypeStruct
@@ -66,10 +66,10 @@ def test_nearest_against_float64(monkeypatch, table):
     monkeypatch.setattr(host, "TABLE", table)
     rng = np.random.default_rng(0)
     rows, codes = 1e3 + rng.normal(size=(20, 3)), 1e3 + rng.normal(size=(30, 3))
-    joined, radius = rng.random(20) < 0.7, 1.0
+    core, radius = rng.random(20) < 0.7, 1.0
     labels = rng.integers(4, size=20)
-    known = Known(jnp.float32(rows), certain(jnp.array(labels), 4), jnp.array(joined), jnp.float32(radius))
-    distance = np.where(joined, np.linalg.norm(np.float32(codes)[:, None] - np.float32(rows), axis=2), np.inf)
+    known = Known(jnp.float32(rows), certain(jnp.array(labels), 4), jnp.array(core), jnp.float32(radius))
+    distance = np.where(core, np.linalg.norm(np.float32(codes)[:, None] - np.float32(rows), axis=2), np.inf)
     expected = np.where(distance.min(axis=1) <= radius, labels[distance.argmin(axis=1)], -1)
     assert {*expected} == {-1, 0, 1, 2, 3}
     np.testing.assert_array_equal(labels_of(nearest(known, jnp.float32(codes))), expected)
@@ -87,7 +87,7 @@ def halves(codes, k, seed):
 def test_of_many_rows_a_sample_is_clustered_and_the_others_join(monkeypatch):
     monkeypatch.setattr(host, "MOST", 50)
     codes = jax.random.normal(KEY, (400, 1)) + 5 * jnp.sign(jax.random.normal(jax.random.key(1), (400, 1)))
-    method = by_rows(halves, "euclidean")
+    method = cluster_rows(halves, "euclidean")
     head = method.init(KEY, None, View(lambda net: codes, jnp.ones(400)), 2)
     assert head.state.rows.shape == (50, 1) and len(np.unique(head.state.rows)) == 50
     assert len(np.setdiff1d(head.state.rows, codes)) == 0
@@ -105,9 +105,9 @@ def test_the_metric_cosine_sees_directions_only():
         seen.append(codes)
         return Found((codes[:, 1] > codes[:, 0]).astype(int))
 
-    method = by_rows(cluster, "cosine")
+    method = cluster_rows(cluster, "cosine")
     head = method.init(KEY, None, View(lambda net: codes, jnp.ones(5)), 2)
     np.testing.assert_allclose(np.linalg.norm(seen[0], axis=1), [1, 1, 1, 1, 0], rtol=1e-6)
     np.testing.assert_array_equal(labels_of(method.assign(head, 100 * codes)), [0, 0, 1, 1, 0])
     with pytest.raises(ValueError, match="metric='manhattan' must be euclidean or cosine"):
-        by_rows(cluster, "manhattan")
+        cluster_rows(cluster, "manhattan")

@@ -11,7 +11,7 @@ from scipy.cluster import hierarchy
 
 from dec.data.views import Numbers
 from dec.report import methods
-from dec.report.material import gather
+from dec.report.material import read_run
 from dec.report.page import Page
 from dec.report.reconstruction import compression
 from dec.report.style import NOISE, VALIDATION, colour
@@ -20,9 +20,9 @@ from dec.selection.choose_k import vote
 
 def test_distances_to_the_neighbours_on_the_map():
     """2 x 2 units at 0, 3, 4 and 5 on a line: each has two neighbours, the one beside it and the one below or above."""
-    found = methods.apart(np.array([[0.0], [3], [4], [5]], np.float32), (2, 2))
+    found = methods.u_matrix(np.array([[0.0], [3], [4], [5]], np.float32), (2, 2))
     np.testing.assert_allclose(found, [(3 + 4) / 2, (3 + 2) / 2, (4 + 1) / 2, (2 + 1) / 2])
-    np.testing.assert_allclose(methods.apart(np.array([[0.0], [3]], np.float32), (1, 2)), [3, 3])
+    np.testing.assert_allclose(methods.u_matrix(np.array([[0.0], [3]], np.float32), (1, 2)), [3, 3])
 
 
 def test_maps_of_units():
@@ -99,7 +99,7 @@ def merged(tmp_path_factory):
     status, _, err = run("train", "agglomerative", "--linkage", "average", "--data", "digits", "--limit", 150,
                          "--seeds", 1, "--quiet", "--out", out)
     assert status == 0, err
-    return gather(out)
+    return read_run(out)
 
 
 def test_of_a_run(merged):
@@ -112,7 +112,7 @@ def test_of_a_run(merged):
     asked = []
     model, merged.model = merged.model, SimpleNamespace(
         sample=lambda n, cluster: asked.append((n, cluster)) or np.zeros((n, 64), np.float32))
-    (block,) = methods.made_up(merged, page)
+    (block,) = methods.generated(merged, page)
     merged.model = model
     assert asked == [(10, cluster) for cluster in sorted(merged.largest)] and block.kind == "figure"
 

@@ -19,7 +19,7 @@ from dec.methods.base import UnitMap
 from dec.report import maps, material, methods, space
 from dec.report.comparison import latex, scores_frame
 from dec.report.comparison import sentence as said
-from dec.report.material import gather
+from dec.report.material import read_run
 from dec.report.run import baselines, cautions, seeds, sentence
 
 EVIL = "<script>alert(1)</script>"
@@ -102,7 +102,7 @@ def test_images(digits):
     expected = {"sizes", "members", "heatmap", "map_pca", "map_tsne", "confusion"}
     assert {path.stem for path in (digits / "figures").iterdir()} == expected
     assert len(page.svgs()) == len(expected)
-    found, labels = gather(digits), pd.read_csv(digits / "labels.csv")
+    found, labels = read_run(digits), pd.read_csv(digits / "labels.csv")
     odd = labels.nlargest(20, "anomaly")["row"]
     rows = re.findall(r'<th scope="row">(\d+)</th><td class="number">\d</td>', page.source.split("Outliers</h2>")[1])
     assert list(map(int, rows)) == list(odd)
@@ -115,12 +115,12 @@ def test_of_many_rows_a_sample_is_looked_at(digits, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     shutil.copytree(digits, folder)
     monkeypatch.setattr(material, "MOST_ROWS", 60)
-    found, page = gather(folder), report(folder, "--map", "pca")
+    found, page = read_run(folder), report(folder, "--map", "pca")
     assert found.rows.shape == (60,) and found.codes.shape == (60, 64) and len(found.labels) == 200
     np.testing.assert_array_equal(found.codes, np.load(folder / "embedding.npy")[found.rows])
     np.testing.assert_array_equal(found.y, load("digits", 200).y[found.rows])
     (folder / "embedding.npy").unlink()  # as of large input that is clustered as it is
-    np.testing.assert_allclose(gather(folder).codes, found.codes, atol=1e-6)
+    np.testing.assert_allclose(read_run(folder).codes, found.codes, atol=1e-6)
     assert "is from a uniform sample of 60 of 200" in page.text and "A uniform sample of 60 of 200 rows." in page.text
     counts = found.labels["cluster"].value_counts()
     for cluster in found.largest:
@@ -137,7 +137,7 @@ def test_without_the_data_what_can_be_told_is_told(digits, tmp_path, monkeypatch
     assert "Clusters and classes" in page.text and "Recall" in page.text and page.tags.count("article") == 10
     assert "No measure" not in page.text  # nothing was measured
     (folder / "config.json").write_text(config.replace('"data": "digits"', '"data": "gone.csv"'))
-    assert any("gone.csv" in line for line in cautions(gather(folder)))
+    assert any("gone.csv" in line for line in cautions(read_run(folder)))
     status, _, err = run("report", folder, "--colour", "price")
     assert status == 2 and "no column 'price' in labels.csv, and the data could not be read" in err
 
@@ -148,14 +148,14 @@ def test_a_run_that_failed_says_so(digits, tmp_path):
     text = (folder / "metrics.json").read_text()
     (folder / "metrics.json").write_text(
         text.replace('"ok"', '"failed"', 1).replace('"reason": "clusters of the start"', f'"reason": "NaN {EVIL}"', 1))
-    found = gather(folder)
+    found = read_run(folder)
     assert f"1 of 3 seeds failed, and are in no mean: seed 0 (NaN {EVIL})." in cautions(found)
     assert "over 2 seeds" in sentence(found) and ["mean", "2 ok"] in [row[:2] for row in seeds(found)[0].rows]
     metrics = json.loads((folder / "metrics.json").read_text())
     for row in metrics["seeds"]:
         row["agreement"] = 0.3
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    assert any("unstable" in line and "0.30" in line for line in cautions(gather(folder)))
+    assert any("unstable" in line and "0.30" in line for line in cautions(read_run(folder)))
 
 
 def test_tables(place, monkeypatch):
@@ -182,13 +182,13 @@ def test_tables(place, monkeypatch):
     linked = {source for source in page.sources if source.endswith(".gif")}
     assert {"figures/codes_3d_cluster.gif", "figures/codes_3d_price_x_.gif"} < linked and len(linked) == 4
     assert all((out / source).is_file() for source in linked)
-    found = gather(out)
+    found = read_run(out)
     assert np.isnan(found.column("void")).all()  # is no feature, but a column of the data
     assert list(found.column("code")[:4]) == ["7"] * 3 + ["N<b>"]  # one that is no number makes all of them names
     blocks = methods.units(found, methods.Page(out, ["svg"]), UnitMap(2, 3, found.codes[:6], np.arange(6) % 2))
     assert len(blocks) == 2 and (out / "figures/units.svg").is_file() and (out / "figures/planes.svg").is_file()
     found.model.sample = lambda n, cluster: found.x(found.members[cluster].nearest[:n])
-    (made,) = methods.made_up(found, None)
+    (made,) = methods.generated(found, None)
     assert [row[0] for row in made.rows] == ["0"] * 3 + ["1"] * 3 and EVIL in made.header
     assert {row[made.header.index(EVIL)] for row in made.rows} == {"plain", EVIL}
     status, _, err = run("report", out, "--colour", "prise")
@@ -196,7 +196,7 @@ def test_tables(place, monkeypatch):
 
 
 def test_a_map_is_coloured_by_another_run_of_the_same_rows(digits, place):
-    found = gather(digits)
+    found = read_run(digits)
     other = pd.read_csv(digits / "labels.csv").assign(cluster=lambda table: 9 - table["cluster"])
     shutil.copytree(digits, place / "other")
     other.to_csv(place / "other" / "labels.csv", index=False)
@@ -232,7 +232,7 @@ def test_sequences(place):
         assert words in page.text
     expected = {"mean_curves", "cluster_0", "cluster_1", "reconstruction", "refined_pca", "units", "prototypes"}
     assert expected <= {path.stem for path in (out / "figures").iterdir()}
-    found = gather(out)
+    found = read_run(out)
     (network,) = (place / "cache" / "pretrained").iterdir()
     arrays, _ = read_arrays(network)
     codes = found.model.fit_.scaling.apply(found.x(np.arange(40))).astype(float)
@@ -305,11 +305,11 @@ def test_baselines_of_the_run(digits, tmp_path):
     """k-means on the input scores as scikit-learn's own does; the improvement is (new - old) / old."""
     folder = tmp_path / "run"
     shutil.copytree(digits, folder)
-    found = gather(folder)
+    found = read_run(folder)
     assert baselines(found) == []  # no network
     codes = np.arange(200.0)[:, None]
     np.save(folder / "embedding_pretrained.npy", codes)
-    (block,) = baselines(gather(folder))
+    (block,) = baselines(read_run(folder))
     own = adjusted_rand_score(found.y, found.clusters)
     old = adjusted_rand_score(found.y, KMeans(10, n_init=5, random_state=0).fit_predict(codes))
     row = block.rows[1]

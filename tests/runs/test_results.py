@@ -44,7 +44,7 @@ def test_a_failed_seed_is_counted_and_never_averaged():
 
 
 def test_augmentation_and_a_chosen_k_are_declared():
-    used = config.Augmentation(shift=0.1, flip=True).said()
+    used = config.Augmentation(shift=0.1, flip=True).changed()
     table = results({"plain": metrics(seed(0, 0.5)), "idec": metrics(seed(0, 0.5)) | {"augmentation": used}})
     chosen = results({"dec": metrics(seed(0, 0.5)) | {"choice": {"reason": "3 is the median of all"}}})
     assert chosen.endswith("\n\ndec, the number of clusters: 3 is the median of all")
