@@ -77,7 +77,7 @@ def kind(run: config.Run) -> str:
     """What sets a run apart from the plain one, in the words of PUBLISHED; no network, nothing."""
     from dec.methods import make
 
-    if make(run.method, run.options).on != "codes":
+    if make(run.method, run.options).space != "codes":
         return ""
     parts = {run.model.network.layers: run.model.network.layers != "dense",
              "augmented": run.model.augmentation != config.Augmentation(), "brb": run.options.get("brb_every")}

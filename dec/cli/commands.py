@@ -139,7 +139,7 @@ def choose_k(argv: list[str]) -> int:
     parser = Parser(prog="dec choose-k", usage="dec choose-k [OPTION VALUE ...]", conflict_handler="resolve",
                     description="Five criteria for the number of clusters, and the median of what they recommend.")
     add_run_options(parser)
-    parser.add_argument("--on", choices=("codes", "input"), default="codes",
+    parser.add_argument("--space", "--on", dest="space", choices=("codes", "input"), default="codes",
                         help="the codes of a pretrained autoencoder, or the scaled input [codes]")
     parser.add_argument("--k", type=span, default=range(1, 30), metavar="FIRST:LAST", help="the range [1:29]")
     parser.add_argument("--seeds", type=int, help="how many networks to pretrain; at least 5 fits, whose stability is "
@@ -149,9 +149,9 @@ def choose_k(argv: list[str]) -> int:
     args = parser.parse(argv)
     check_output(args, ".csv", ".png", ".svg", ".pdf")
     options = given(args)
-    without = "n_clusters", REFINEMENT, *(NETWORK if args.on == "input" else ())
+    without = "n_clusters", REFINEMENT, *(NETWORK if args.space == "input" else ())
     if unused := [name.removeprefix("model.") for name in options if name.startswith(without)]:
-        raise UserError(f"dec choose-k --on {args.on} does not use {', '.join(unused)}; leave it out")
+        raise UserError(f"dec choose-k --space {args.space} does not use {', '.join(unused)}; leave it out")
     run = single(base_run(args), options)
     prepare_jax(args)
     import pandas as pd
@@ -166,8 +166,8 @@ def choose_k(argv: list[str]) -> int:
     from dec.training.progress import Progress
 
     cache = None if args.no_cache else pretrained_cache(RunFolder("."), True)
-    with nullcontext() if args.quiet or args.on == "input" else Progress("choose-k: ") as progress:
-        table, reason, source = choose_k(run, args.k, args.on, cache, progress)
+    with nullcontext() if args.quiet or args.space == "input" else Progress("choose-k: ") as progress:
+        table, reason, source = choose_k(run, args.k, args.space, cache, progress)
     if args.out:
         kind = args.out.suffix[1:]
         write(args.out, table.to_csv(index=False).encode() if kind == "csv" else

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 from dec.report.clusters import (
     Measured,
     describe,
+    distinctive,
     effects,
     measured_columns,
     measured_curves,
@@ -15,7 +16,6 @@ from dec.report.clusters import (
     members,
     neighbour,
     phrases,
-    telling,
     top,
 )
 from dec.report.maps import MOST, project
@@ -88,7 +88,7 @@ def test_description():
 
 def test_words_by_contrast():
     rows = csr_array([[0.8, 0.5, 0, 0.3], [0.6, 0.5, 0, 0], [0, 0.5, 0.9, 0]])
-    assert [found.tolist() for found in telling(rows, np.array([0, 0, 1]), 3)] == [[0, 3], [2], []]
+    assert [found.tolist() for found in distinctive(rows, np.array([0, 0, 1]), 3)] == [[0, 3], [2], []]
 
 
 def test_members_and_neighbours():
