@@ -153,7 +153,7 @@ def test_sparse_rows_are_no_sequences(tmp_path):
     with pytest.raises(ValueError, match=r"features\.window=2 has no meaning for mine, .* of the kind array"):
         check_options(options, "mine", data)
     with pytest.raises(ValueError, match="mine holds data of the kind array, but the model was fitted on sequence"):
-        numbers(SequenceWindows().fit(np.eye(3)), data, "mine")
+        to_numbers(SequenceWindows().fit(np.eye(3)), data, "mine")
 
 
 def test_groups_of_hdf5(tmp_path):

@@ -70,19 +70,19 @@ def folder_of_recordings(folder):
 
 
 def mapped(folder):
-    np.save(folder / "mapped.npy", numbers())  # float64
+    np.save(folder / "mapped.npy", to_numbers())  # float64
     return "mapped.npy", ["--stream-above", "0"], False
 
 
 def sparse(folder):
-    x = np.where(np.random.default_rng(1).random((N, 12)) < 0.4, numbers(), 0) + GROUP[:, None] * np.eye(12)[0] * 9
+    x = np.where(np.random.default_rng(1).random((N, 12)) < 0.4, to_numbers(), 0) + GROUP[:, None] * np.eye(12)[0] * 9
     scipy.sparse.save_npz(folder / "sparse.npz", scipy.sparse.csr_array(x))
     return "sparse.npz", [], False
 
 
 def shards(folder):
     (folder / "shards").mkdir()
-    frame = pd.DataFrame(numbers().astype(np.float32), columns=[f"c{i}" for i in range(12)]).assign(name=range(N))
+    frame = pd.DataFrame(to_numbers().astype(np.float32), columns=[f"c{i}" for i in range(12)]).assign(name=range(N))
     for i in range(3):
         frame[i * 20:(i + 1) * 20].to_parquet(folder / "shards" / f"part-{i}.parquet", index=False, row_group_size=8)
     return "shards", ["--id", "name", "--stream-above", "0"], False
@@ -131,7 +131,7 @@ def test_from_the_file_to_clusters_and_back(place, make):
 
 
 def test_sparse_rows_in_python(place, tiny):
-    x = scipy.sparse.csr_array(np.where(numbers() > 1, numbers(), 0).astype(np.float32))
+    x = scipy.sparse.csr_array(np.where(to_numbers() > 1, to_numbers(), 0).astype(np.float32))
     model = dec.DEC(2, **tiny).fit(x)
     np.testing.assert_array_equal(model.labels_, dec.DEC(2, **tiny).fit(x.toarray()).labels_)
     np.testing.assert_array_equal(model.predict(x), model.labels_)
