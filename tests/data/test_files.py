@@ -10,7 +10,7 @@ import scipy.sparse
 from dec.config import Features
 from dec.data import arrays
 from dec.data.arrays import read_hdf5, read_idx
-from dec.data.kinds import check_options, fit_features
+from dec.data.kinds import check_options, fit_features, to_numbers
 from dec.data.readers import load
 from dec.data.readers.named import _pendigits
 from dec.data.transformers.sequence import SequenceWindows
