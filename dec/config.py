@@ -86,13 +86,13 @@ def _hints(cls: type) -> dict[str, Any]:
 class Optimizer(Config):
     """One optax optimizer and its learning-rate schedule."""
 
-    name: str = opt("adam", "any optimizer of optax by its name there: adam, sgd, rmsprop, adamw, ...; in the "
-                            "refinement also method: that of the method")
-    learning_rate: float | None = opt(1e-3, "learning rate of the first step; none: the method's, else 0.001", 0)
-    momentum: float | None = opt(None, "momentum, for the optimizers that have one (sgd, rmsprop)", 0, 1)
+    name: str = opt("adam", "name of an optimizer of optax: adam, sgd, rmsprop, adamw, ...; in the refinement "
+                            "also method: the choice of the method's authors")
+    learning_rate: float | None = opt(1e-3, "learning rate of the first step; none: the method's own, else 0.001", 0)
+    momentum: float | None = opt(None, "momentum of an optimizer that has one (sgd, rmsprop)", 0, 1)
     schedule: Literal["constant", "step", "exponential", "cosine"] = opt("constant", "how the learning rate falls")
     decay: float = opt(0.1, "factor of the step and exponential schedules; final fraction of the cosine one", 0)
-    decay_every: int = opt(100, "epochs from one factor to the next (step, exponential)", 1)
+    decay_every: int = opt(100, "number of epochs between two factors (step, exponential)", 1)
 
     def over(self, default: Optimizer) -> Optimizer:
         """Return this optimizer; where its name is "method", the `default` with all else that is set here."""
@@ -111,40 +111,41 @@ class Network(Config):
     hidden: tuple[int, ...] | None = opt(
         None, "widths of the encoder's hidden layers; the decoder mirrors it. Default: 500 500 2000 (dense), 32 64 128 "
               "filters (conv), 128 (gru)", 1)
-    shape: tuple[int, ...] = opt((), "of a row, for conv and gru: height width channels, or steps channels; images and "
-                                     "sequences of the command line bring their own", 1)
-    variational: bool = opt(False, "the code is a distribution: a variational autoencoder, whose codes are the means")
+    shape: tuple[int, ...] = opt((), "shape of a row for conv and gru: height width channels, or steps channels; set "
+                                     "by the command line for images and sequences", 1)
+    variational: bool = opt(False, "use a variational autoencoder, whose codes are the means of distributions")
     code_size: int = opt(10, "width of the code", 1)
-    activation: str = opt("relu", "of the hidden layers: relu, gelu, elu, leaky_relu, selu, silu, tanh, sigmoid, ...")
-    code_activation: str = opt("linear", "of the code layer")
+    activation: str = opt("relu", "activation of the hidden layers: relu, gelu, elu, leaky_relu, selu, silu, tanh, ...")
+    code_activation: str = opt("linear", "activation of the code layer")
     output: Literal["linear", "sigmoid", "sigmoid_mse", "mixed"] = opt(
         "linear", "linear: squared error; sigmoid: binary cross-entropy; sigmoid_mse: a sigmoid with squared error; "
                   "mixed: a likelihood for each of the blocks")
-    blocks: tuple[str, ...] = opt((), "what the columns are, like gaussian:3,bernoulli:1,categorical:20,poisson:9 or "
-                                      "sequence:128x6; tables and sequences of the command line bring their own")
-    zero_weight: float = opt(1.0, "weight of the zeros of the input in a squared error; below 1 for counts", 0)
-    embed_above: int | None = opt(None, "categorical blocks wider than this enter by a learned embedding of width "
-                                        "2 √categories", 1)
-    initializer: str = opt("glorot_uniform", "of the weights: glorot_uniform, fan_in_uniform, he_normal, lecun_normal, "
-                                             "normal_001, torch (of the biases too)")
+    blocks: tuple[str, ...] = opt((), "types of the columns, like gaussian:3,bernoulli:1,categorical:20,poisson:9 or "
+                                      "sequence:128x6; set by the command line for tables and sequences")
+    zero_weight: float = opt(1.0, "weight of zeros of the input in a squared error; below 1 for counts", 0)
+    embed_above: int | None = opt(None, "number of categories above which a block enters by a learned embedding of "
+                                        "width 2 √categories", 1)
+    initializer: str = opt("glorot_uniform", "initializer of the weights: glorot_uniform, fan_in_uniform, he_normal, "
+                                             "lecun_normal, normal_001, torch (of the biases too)")
 
 
 @dataclass(frozen=True)
 class Pretraining(Config):
     """How the autoencoder learns to reconstruct before there are clusters."""
 
-    epochs: int = opt(100, "passes over the training rows, end to end", 0)
-    layerwise_epochs: int = opt(0, "passes for each layer of a stacked denoising autoencoder, before end to end", 0)
-    dropout: float = opt(0.0, "part of every layer's input dropped: layer by layer, where that is asked for, else in "
-                              "the end to end passes", 0, 0.99)
-    finetune_epochs: int = opt(0, "further passes without dropout", 0)
-    validation: float = opt(0.0, "part of the rows held out to watch the loss", 0, 0.99)
-    validation_seed: int = opt(0, "which rows those are", 0)
+    epochs: int = opt(100, "number of passes over the training rows, end to end", 0)
+    layerwise_epochs: int = opt(0, "number of passes for each layer of a stacked denoising autoencoder, before "
+                                   "end to end", 0)
+    dropout: float = opt(0.0, "fraction of every layer's input that is dropped: layer by layer, where that is asked "
+                              "for, else end to end", 0, 0.99)
+    finetune_epochs: int = opt(0, "number of further passes without dropout", 0)
+    validation: float = opt(0.0, "fraction of the rows held out to watch the loss", 0, 0.99)
+    validation_seed: int = opt(0, "seed of the choice of the rows that are held out", 0)
     accuracy: bool = opt(False, "record Keras's categorical accuracy: how often the largest input and the largest "
                                 "output of a row are in one column")
     keep_best: bool = opt(False, "end with the weights of the best epoch by validation (else training) loss")
-    patience: int | None = opt(None, "stop after so many epochs without a better loss", 1)
-    warm_start: str | None = opt(None, "a saved model or run folder whose network to start from", path=True)
+    patience: int | None = opt(None, "number of epochs without a better loss after which pretraining stops", 1)
+    warm_start: str | None = opt(None, "saved model or run folder from whose network to start", path=True)
     optimizer: Optimizer = Optimizer()
 
 
@@ -152,12 +153,12 @@ class Pretraining(Config):
 class Refinement(Config):
     """How network and clusters are refined together."""
 
-    steps: int = opt(8000, "at most so many steps", 0)
-    refresh_every: int | None = opt(None, "steps between refreshes of the targets; default: the larger of 140 and "
-                                          "one epoch", 1)
-    tolerance: float = opt(0.001, "stop when a smaller part of the rows changes its cluster between two refreshes",
+    steps: int = opt(8000, "largest number of steps", 0)
+    refresh_every: int | None = opt(None, "number of steps between refreshes of the targets; default: the larger of "
+                                          "140 and one epoch", 1)
+    tolerance: float = opt(0.001, "stop when a smaller fraction of rows changes its cluster between two refreshes",
                            0, 1)
-    freeze: Literal["none", "encoder", "decoder"] = opt("none", "part of the network that stays as pretrained")
+    freeze: Literal["none", "encoder", "decoder"] = opt("none", "the part of the network that stays as pretrained")
     optimizer: Optimizer = Optimizer(name="method", learning_rate=None)
 
 
@@ -165,16 +166,16 @@ class Refinement(Config):
 class Augmentation(Config):
     """Random views of the rows in training, of any method; prior knowledge, which every result declares."""
 
-    shift: float = opt(0.0, "images: by up to this part of height and width (Guo et al. 2018: 0.1)", 0, 1)
-    rotation: float = opt(0.0, "images: by up to so many degrees (Guo et al. 2018: 10)", 0, 180)
-    zoom: float = opt(0.0, "images: by a factor of up to 1 ± this", 0, 0.9)
-    shear: float = opt(0.0, "images: by up to so many degrees", 0, 80)
-    flip: bool = opt(False, "images: left and right exchanged, half of the time")
-    cutout: float = opt(0.0, "images, sequences: a box, or stretch of steps, of this part of each direction set to 0",
+    shift: float = opt(0.0, "images: shift by up to this fraction of height and width (Guo et al. 2018: 0.1)", 0, 1)
+    rotation: float = opt(0.0, "images: rotate by up to this angle in degrees (Guo et al. 2018: 10)", 0, 180)
+    zoom: float = opt(0.0, "images: zoom by a factor of up to 1 ± this", 0, 0.9)
+    shear: float = opt(0.0, "images: shear by up to this angle in degrees", 0, 80)
+    flip: bool = opt(False, "images: exchange left and right, half of the time")
+    cutout: float = opt(0.0, "images, sequences: set a box or stretch of steps of this fraction of each side to 0",
                         0, 1)
-    amplitude: float = opt(0.0, "each row times 1 + this standard deviation", 0)
+    amplitude: float = opt(0.0, "standard deviation of a factor around 1 for each row", 0)
     noise: float = opt(0.0, "standard deviation of noise on every value, in units of the scaled input", 0)
-    mask: float = opt(0.0, "part of the values set to 0 (tables, counts, sequences)", 0, 0.99)
+    mask: float = opt(0.0, "fraction of the values set to 0 (tables, counts, sequences)", 0, 0.99)
 
 
 @dataclass(frozen=True)
@@ -184,11 +185,11 @@ class Model(Config):
     scaling: Literal["power", "range", "symmetric", "standard", "none"] = opt(
         "power", "of the input. power: one factor, so that |x|²/d is 1 on average (DEC section 4); range: to [0, 1]; "
                  "symmetric: to [-1, 1]; standard: each column to mean 0 and variance 1")
-    batch_size: int = opt(256, "rows a step", 1)
+    batch_size: int = opt(256, "number of rows a step", 1)
     stream_above: float = opt(2.0, "GiB of raw rows above which they are read from the host in pieces, in constant "
                                    "memory; 0: always", 0)
-    dtype: Literal["float32", "bfloat16"] = opt("float32", "of the network's activations; weights and losses stay "
-                                                           "float32")
+    dtype: Literal["float32", "bfloat16"] = opt("float32", "dtype of the network's activations; weights and losses "
+                                                           "stay float32")
     network: Network = Network()
     augmentation: Augmentation = Augmentation()
     pretraining: Pretraining = Pretraining()
@@ -217,25 +218,25 @@ class Features(Config):
 
     columns: tuple[str, ...] = opt((), "table: use only these columns")
     drop: tuple[str, ...] = opt((), "table: columns to leave out")
-    id: str | None = opt(None, "table: the column that names the rows; it comes back in labels.csv")
-    keep: tuple[str, ...] = opt((), "table: columns that are no input but come back in labels.csv, to join on")
-    label: str | None = opt(None, "table: the column with the true classes; it serves evaluation only")
+    id: str | None = opt(None, "table: the column that names the rows, for labels.csv")
+    keep: tuple[str, ...] = opt((), "table: columns that are no input but are written to labels.csv, to join on")
+    label: str | None = opt(None, "table: the column with the true classes, for evaluation only")
     kinds: tuple[str, ...] = opt((), "table: COLUMN=KIND where the inferred kind is wrong: number, log, count, "
                                      "category, boolean, text or drop")
     numeric: Literal["standard", "robust", "minmax", "quantile", "none"] = opt("standard", "table: scaling of numbers")
     missing: Literal["impute", "category", "drop", "error"] = opt(
-        "impute", "table: values that are missing. impute: median or most frequent, and a column that says so; "
-                  "category: one of their own; drop: leave such rows out; error: refuse them")
-    max_categories: int | None = opt(None, "table: of a column with more, the rarest share one", 2)
-    text: Literal["counts", "tfidf", "hashing"] = opt("counts", "texts, columns of text: what becomes of the words")
-    vocabulary: int = opt(5000, "texts, columns of text: so many words at most, the most frequent ones", 1)
-    truncate: int | None = opt(None, "texts alone: keep only so many of the words, the first in the alphabet, as some "
-                                     "scripts do by mistake", 1)
+        "impute", "table: missing values. impute: by the median or most frequent value, with a column that "
+                  "marks them; category: a category of their own; drop: leave such rows out; error: refuse them")
+    max_categories: int | None = opt(None, "table: largest number of categories of a column; the rarest share one", 2)
+    text: Literal["counts", "tfidf", "hashing"] = opt("counts", "texts, columns of text: how words become numbers")
+    vocabulary: int = opt(5000, "texts, columns of text: largest number of words, the most frequent ones", 1)
+    truncate: int | None = opt(None, "texts alone: number of words to keep, the first in the alphabet, as some scripts "
+                                     "do by mistake", 1)
     stop_words: bool = opt(True, "texts, columns of text: leave out the most common English words")
     size: tuple[int, ...] | None = opt(None, "images: height,width to resize to; default: as they are", 1)
-    colour: Literal["keep", "grey", "rgb"] = opt("keep", "images: as they are, or all grey or all in colour")
-    window: int | None = opt(None, "sequences: cut into windows of so many time steps", 1)
-    stride: int | None = opt(None, "sequences: steps from one window to the next; default: the window", 1)
+    colour: Literal["keep", "grey", "rgb"] = opt("keep", "images: keep, or turn all grey or all into color")
+    window: int | None = opt(None, "sequences: number of time steps of the windows to cut them into", 1)
+    stride: int | None = opt(None, "sequences: number of steps between two windows; default: the window", 1)
 
 
 @dataclass(frozen=True)
@@ -247,11 +248,11 @@ class Run(Config):
                               "table, arrays, or a folder of images, texts or recordings", path=True)
     options: dict[str, Any] = dataclasses.field(default_factory=dict, metadata={"help": "the method's own options"})
     n_clusters: int | Literal["auto"] | None = opt(
-        None, "a number; auto: as `dec choose-k` recommends for the pretrained codes; default: the number of classes, "
-              "where the data set has labels", 2)
-    seeds: int = opt(1, "how many seeds to train", 1)
-    seed: int = opt(0, "the first of them", 0, 2**31)
-    limit: int | None = opt(None, "work on a fixed uniform sample of so many rows", 1)
+        None, "number of clusters; auto: the recommendation of `dec choose-k` for the pretrained codes; default: the "
+              "number of classes, where the data set has labels", 2)
+    seeds: int = opt(1, "number of seeds to train", 1)
+    seed: int = opt(0, "the first seed", 0, 2**31)
+    limit: int | None = opt(None, "number of rows of a fixed uniform sample to work on", 1)
     pretrain_on: str | None = opt(None, "another data set to pretrain on; --data is then its validation set", path=True)
     features: Features = Features()
     model: Model = Model()

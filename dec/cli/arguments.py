@@ -195,8 +195,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data", type=expanded,
                        help="a name (see `dec data`), name:train, name:test, tfds:NAME, or a path to a table, arrays, "
                             "or a folder of images, texts or recordings [digits]")
-    group.add_argument("--seeds", type=int, help="how many seeds to train [1; compare 3]")
-    group.add_argument("--seed", type=int, help="the first of them [0]")
+    group.add_argument("--seeds", type=int, help="number of seeds to train [1; compare 3]")
+    group.add_argument("--seed", type=int, help="the first seed [0]")
     group.add_argument("--out", type=as_path, help="the run folder [runs/DATA-METHOD-TIME]")
     group.add_argument("--preset", help="start from a cited protocol, see `dec presets`")
     group.add_argument("--config", type=as_path, help="start from the config.json of a run")
@@ -209,8 +209,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--coordinator", metavar="HOST:PORT",
                        help="one of several processes on a mesh: where the first one listens; auto: as SLURM or a "
                             "TPU's environment says")
-    group.add_argument("--num-processes", type=int, help="how many there are")
-    group.add_argument("--process-id", type=int, help="which of them this is, from 0; the first one writes the files")
+    group.add_argument("--num-processes", type=int, help="number of processes")
+    group.add_argument("--process-id", type=int, help="number of this process, from 0; process 0 writes the files")
     add_network_file(group, "a network of your own: the function that returns its Layers; with --resume, the file that "
                             "RUN was made with")
     add_fields(parser, "", group)
